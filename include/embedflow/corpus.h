@@ -1,0 +1,128 @@
+// A corpus: one directory that holds documents, chunks, vectors and their index.
+//
+// Layout of the directory: docs/formats.md. One process writes at a time; readers never wait and
+// see what is committed.
+#ifndef EMBEDFLOW_CORPUS_H_
+#define EMBEDFLOW_CORPUS_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "embedflow/options.h"
+#include "embedflow/status.h"
+#include "embedflow/types.h"
+
+namespace embedflow {
+
+struct IndexStatus {
+  std::string kind;           // "flat", or "none".
+  std::uint64_t vectors = 0;  // Entries: one a chunk.
+  std::uint64_t bytes = 0;    // Size of the index file.
+  bool fresh = false;  // False: it will be rebuilt from the store, which costs nothing but time.
+};
+
+struct SpaceStatus {
+  Space space;
+  std::string base_url;       // Of the provider that made it; empty for in-process providers.
+  std::uint64_t vectors = 0;  // Distinct texts that have a vector.
+  IndexStatus index;
+};
+
+struct CorpusStatus {
+  std::uint64_t documents = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t vectors = 0;  // Sum over the spaces.
+  std::uint64_t dead_letters = 0;
+  std::uint64_t bytes = 0;  // All files of the directory.
+  std::vector<SpaceStatus> spaces;
+};
+
+// What was refused, and why.
+struct DeadLetter {
+  std::string reason;         // Our words.
+  std::string provider_says;  // The provider's, cut and escaped; may be empty.
+  std::string document_id;    // May be empty for a record that could not be read.
+  std::string file;           // Input file of a bad record; may be empty.
+  std::uint64_t line = 0;
+  std::uint64_t begin = 0;  // Byte span in the document's text; 0, 0 for a bad record.
+  std::uint64_t end = 0;
+  int attempts = 0;
+  std::int64_t wall_ms = 0;  // When, milliseconds since 1970.
+};
+
+struct VerifyOptions {
+  // Rebuilds what can be derived (the index) and drops vectors that belong to no chunk.
+  bool repair = false;
+};
+
+struct VerifyReport {
+  // True if nothing is missing, extra or corrupt. Orphan vectors are no fault: they are bought and
+  // wait for their text to come again.
+  bool ok = false;
+  std::uint64_t documents = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t vectors = 0;
+  std::uint64_t missing_vectors = 0;  // Chunks without a vector that are no dead letters.
+  std::uint64_t orphan_vectors = 0;   // Vectors without a chunk.
+  std::uint64_t index_missing = 0;    // Chunks with a vector that the index does not hold.
+  std::uint64_t index_extra = 0;      // Index entries without a chunk.
+  std::uint64_t corrupt = 0;          // Records or files whose checksum, span or content is wrong.
+  // One line a fault with file and record, the first 100.
+  std::vector<std::string> faults;
+};
+
+// A chunk with its vector, as it leaves in exports. Views are valid during the callback.
+struct StoredChunk {
+  ChunkId id = 0;
+  std::string_view document_id;
+  std::uint32_t ordinal = 0;
+  std::uint64_t begin = 0;  // Byte offsets into the document's text.
+  std::uint64_t end = 0;
+  std::string_view text;
+  std::string_view heading;          // Empty unless the markdown chunker found one.
+  std::string_view metadata_json;    // The document's, a JSON object.
+  std::span<const float> embedding;  // As the provider sent it; empty for a dead chunk.
+};
+
+// Threads: not thread-safe; open one Corpus a thread.
+class Corpus {
+ public:
+  enum class Mode {
+    kRead,    // Must exist.
+    kWrite,   // Must exist; takes the lock.
+    kCreate,  // As kWrite, made if it is not there.
+  };
+  // Errors: kNotFound; kInUse with the writer's process id; kCorruption; kUnsupported for a newer
+  // format or a network file system; kIo.
+  static Result<std::unique_ptr<Corpus>> Open(const std::string& directory, Mode mode);
+  ~Corpus();
+
+  const std::string& directory() const;
+
+  Result<CorpusStatus> Describe();
+  // Reads everything. Faults of the data are in the report; a Status means that reading itself
+  // failed.
+  Result<VerifyReport> Verify(const VerifyOptions& options);
+  // Calls `visit` for every chunk, ordered by document as committed and ordinal, with its vector in
+  // the space of that name (empty: the newest). Stops at the first error, `visit`'s included.
+  // Damage is reported, never handed out.
+  Status ForEachChunk(const std::string& space,
+                      const std::function<Status(const StoredChunk&)>& visit);
+  Result<std::vector<DeadLetter>> DeadLetters();
+
+ private:
+  friend class CorpusAccess;
+  struct Rep;
+  explicit Corpus(std::unique_ptr<Rep> rep);
+  std::unique_ptr<Rep> rep_;
+};
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_CORPUS_H_
