@@ -214,6 +214,9 @@ class Store {
   struct RunBegin {
     std::int64_t run = 0;
     bool killed_before = false;  // An earlier run has no end.
+    // Sum of in_flight_max over those runs: the vectors this run may buy a second time. They count
+    // as ended from now on.
+    std::uint64_t killed_in_flight_max = 0;
   };
   // `in_flight_max`: how many vectors this run can have bought and not yet stored; what a kill may
   // cost.

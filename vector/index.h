@@ -71,6 +71,16 @@ struct LoadedIndex {
 // from `options` and `dimensions`.
 Result<LoadedIndex> LoadIndex(const std::string& path, const IndexOptions& options, int dimensions);
 
+// What the file's header says, without reading the rest: for status, and to see whether it is
+// stale. Errors: kNotFound; kCorruption if the header's own checksum or the file's length is wrong.
+struct IndexFileInfo {
+  IndexStamp stamp;
+  std::string kind;  // "flat".
+  std::uint64_t vectors = 0;
+  std::uint64_t bytes = 0;  // Of the file.
+};
+Result<IndexFileInfo> PeekIndex(const std::string& path);
+
 // How many threads FAISS uses for calls from the calling thread; at least 1.
 void SetIndexThreads(int threads);
 
