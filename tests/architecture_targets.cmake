@@ -1,0 +1,40 @@
+# Writes the names of all targets and the sources they are built from, for architecture.cmake.
+
+# Appends the lines of the targets of `directory` and of those below it to `out`.
+function(describe_targets directory out)
+  set(lines "")
+  get_property(targets DIRECTORY ${directory} PROPERTY BUILDSYSTEM_TARGETS)
+  foreach(target IN LISTS targets)
+    list(APPEND lines "target ${target}")
+    get_target_property(output ${target} OUTPUT_NAME)
+    if(output)
+      list(APPEND lines "target ${output}")
+    endif()
+    get_target_property(sources ${target} SOURCES)
+    if(NOT sources)
+      set(sources "")
+    endif()
+    get_target_property(source_directory ${target} SOURCE_DIR)
+    foreach(source IN LISTS sources)
+      cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${source_directory} NORMALIZE)
+      cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${PROJECT_SOURCE_DIR})
+      list(APPEND lines "source ${source}")
+    endforeach()
+  endforeach()
+  get_property(children DIRECTORY ${directory} PROPERTY SUBDIRECTORIES)
+  foreach(child IN LISTS children)
+    describe_targets(${child} lines_of_child)
+    list(APPEND lines ${lines_of_child})
+  endforeach()
+  set(${out} "${lines}" PARENT_SCOPE)
+endfunction()
+
+function(write_targets file)
+  describe_targets(${PROJECT_SOURCE_DIR} lines)
+  list(JOIN lines "\n" text)
+  file(WRITE ${file} "${text}\n")
+endfunction()
+
+# Deferred, so that all targets exist.
+cmake_language(DEFER DIRECTORY ${PROJECT_SOURCE_DIR}
+  CALL write_targets ${PROJECT_BINARY_DIR}/architecture_targets.txt)
