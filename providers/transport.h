@@ -47,6 +47,10 @@ class Transport {
   // begun.
   virtual void CallAt(TimePoint when, std::function<void()> f) = 0;
 
+  // Answers jobs that were not sent yet with kCancelled, now and from now on; what is in flight
+  // goes on, because it is paid for.
+  virtual void Drain() = 0;
+
   // Answers everything, waiting or in flight, with kCancelled, now and from now on.
   virtual void Abort() = 0;
 
