@@ -1,0 +1,249 @@
+#include "embedflow/text.h"
+
+#include "base/json_writer.h"
+#include "base/utf8.h"
+
+namespace embedflow {
+namespace {
+
+void Field(JsonWriter* json, std::string_view key, std::uint64_t value) {
+  json->Key(key).Value(value);
+}
+
+template <typename T>
+void FieldOrNull(JsonWriter* json, std::string_view key, const std::optional<T>& value) {
+  json->Key(key);
+  if (value) {
+    json->Value(*value);
+  } else {
+    json->Null();
+  }
+}
+
+// A document without metadata has an empty text in some stores and "{}" in others.
+void WriteMetadata(JsonWriter* json, std::string_view metadata_json) {
+  json->Key("metadata").Raw(metadata_json.empty() ? "{}" : metadata_json);
+}
+
+void WriteHeading(JsonWriter* json, std::string_view heading) {
+  if (!heading.empty()) json->Key("heading").Value(heading);
+}
+
+void WriteSpace(JsonWriter* json, const SpaceStatus& space) {
+  json->BeginObject();
+  json->Key("name").Value(space.space.name());
+  json->Key("provider").Value(space.space.provider);
+  json->Key("model").Value(space.space.model);
+  json->Key("dimensions").Value(space.space.dimensions);
+  json->Key("base_url").Value(space.base_url);
+  Field(json, "vectors", space.vectors);
+  json->Key("index").BeginObject();
+  json->Key("kind").Value(space.index.kind);
+  Field(json, "vectors", space.index.vectors);
+  Field(json, "bytes", space.index.bytes);
+  json->Key("fresh").Value(space.index.fresh);
+  json->EndObject().EndObject();
+}
+
+void WriteProfile(JsonWriter* json, const Profile& profile) {
+  json->BeginObject();
+  json->Key("name").Value(profile.name);
+  json->Key("base_url").Value(profile.base_url);
+  json->Key("api_key_env").Value(profile.api_key_env);
+  json->Key("limits").BeginObject();
+  Field(json, "inputs_max", profile.limits.inputs_max);
+  FieldOrNull(json, "model_tokens_max", profile.limits.model_tokens_max);
+  Field(json, "body_bytes_max", profile.limits.body_bytes_max);
+  json->EndObject();
+  json->Key("timeout_seconds").Value(profile.timeout.count());
+  json->Key("retries_max").Value(profile.retries_max);
+  json->Key("retry_delay_ms").Value(profile.retry_delay.count());
+  FieldOrNull(json, "requests_per_minute", profile.requests_per_minute);
+  FieldOrNull(json, "model_tokens_per_minute", profile.model_tokens_per_minute);
+  json->Key("compression_enabled").Value(profile.compression_enabled);
+  Field(json, "connections_max", profile.connections_max);
+  json->Key("models").BeginArray();
+  for (const ModelProfile& model : profile.models) {
+    json->BeginObject();
+    json->Key("model").Value(model.model);
+    json->Key("dimensions").Value(model.dimensions);
+    FieldOrNull(json, "usd_per_million_tokens", model.usd_per_million_tokens);
+    json->Key("price_seen").Value(model.price_seen);
+    json->EndObject();
+  }
+  json->EndArray().EndObject();
+}
+
+}  // namespace
+
+std::string ToJson(const RunSummary& summary) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("outcome").Value(RunOutcomeName(summary.outcome));
+  json.Key("documents").BeginObject();
+  Field(&json, "read", summary.documents.read);
+  Field(&json, "unchanged", summary.documents.unchanged);
+  Field(&json, "ingested", summary.documents.ingested);
+  Field(&json, "replaced", summary.documents.replaced);
+  Field(&json, "empty", summary.documents.empty);
+  Field(&json, "deleted", summary.documents.deleted);
+  Field(&json, "dead", summary.documents.dead);
+  Field(&json, "cancelled", summary.documents.cancelled);
+  json.EndObject();
+  json.Key("chunks").BeginObject();
+  Field(&json, "total", summary.chunks.total);
+  Field(&json, "embedded", summary.chunks.embedded);
+  Field(&json, "reused", summary.chunks.reused);
+  Field(&json, "dead", summary.chunks.dead);
+  json.EndObject();
+  json.Key("provider").BeginObject();
+  Field(&json, "requests", summary.provider.requests);
+  Field(&json, "retries", summary.provider.retries);
+  Field(&json, "throttled", summary.provider.throttled);
+  Field(&json, "tokens", summary.provider.model_tokens);
+  Field(&json, "vectors_bought_twice", summary.provider.vectors_bought_twice);
+  json.EndObject();
+  FieldOrNull(&json, "cost_usd", summary.cost_usd);
+  json.Key("seconds").Value(summary.seconds);
+  json.Key("chunks_per_second").Value(summary.chunks_per_second);
+  Field(&json, "peak_rss_bytes", summary.peak_rss_bytes);
+  Field(&json, "dead_letters", summary.dead_letters);
+  json.EndObject();
+  return json.Take();
+}
+
+std::string ToJson(const CorpusStatus& status) {
+  JsonWriter json;
+  json.BeginObject();
+  Field(&json, "documents", status.documents);
+  Field(&json, "chunks", status.chunks);
+  Field(&json, "vectors", status.vectors);
+  Field(&json, "dead_letters", status.dead_letters);
+  Field(&json, "bytes", status.bytes);
+  json.Key("spaces").BeginArray();
+  for (const SpaceStatus& space : status.spaces) WriteSpace(&json, space);
+  json.EndArray().EndObject();
+  return json.Take();
+}
+
+std::string ToJson(const VerifyReport& report) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("ok").Value(report.ok);
+  Field(&json, "missing_vectors", report.missing_vectors);
+  Field(&json, "orphan_vectors", report.orphan_vectors);
+  Field(&json, "index_missing", report.index_missing);
+  Field(&json, "index_extra", report.index_extra);
+  Field(&json, "corrupt", report.corrupt);
+  Field(&json, "documents", report.documents);
+  Field(&json, "chunks", report.chunks);
+  Field(&json, "vectors", report.vectors);
+  json.Key("faults").BeginArray();
+  for (const std::string& fault : report.faults) json.Value(fault);
+  json.EndArray().EndObject();
+  return json.Take();
+}
+
+std::string ToJson(const std::vector<SearchHit>& hits) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("hits").BeginArray();
+  for (const SearchHit& hit : hits) {
+    json.BeginObject();
+    json.Key("rank").Value(hit.rank);
+    json.Key("score").Value(hit.score);
+    json.Key("document_id").Value(hit.document_id);
+    json.Key("chunk_id").Value(hit.chunk_id);
+    json.Key("ordinal").Value(hit.ordinal);
+    Field(&json, "begin", hit.begin);
+    Field(&json, "end", hit.end);
+    json.Key("text").Value(hit.text);
+    WriteHeading(&json, hit.heading);
+    WriteMetadata(&json, hit.metadata_json);
+    json.EndObject();
+  }
+  json.EndArray().EndObject();
+  return json.Take();
+}
+
+std::string ToJson(const std::vector<DeadLetter>& letters) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("dead_letters").BeginArray();
+  for (const DeadLetter& letter : letters) {
+    json.BeginObject();
+    json.Key("reason").Value(letter.reason);
+    json.Key("provider_says").Value(letter.provider_says);
+    json.Key("document_id").Value(letter.document_id);
+    json.Key("file").Value(letter.file);
+    Field(&json, "line", letter.line);
+    Field(&json, "begin", letter.begin);
+    Field(&json, "end", letter.end);
+    json.Key("attempts").Value(letter.attempts);
+    json.Key("wall_ms").Value(letter.wall_ms);
+    json.EndObject();
+  }
+  json.EndArray().EndObject();
+  return json.Take();
+}
+
+std::string ToJson(const StoredChunk& chunk) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("chunk_id").Value(chunk.id);
+  json.Key("document_id").Value(chunk.document_id);
+  json.Key("ordinal").Value(chunk.ordinal);
+  Field(&json, "begin", chunk.begin);
+  Field(&json, "end", chunk.end);
+  json.Key("text").Value(chunk.text);
+  WriteHeading(&json, chunk.heading);
+  WriteMetadata(&json, chunk.metadata_json);
+  json.Key("embedding");
+  if (chunk.embedding.empty()) {
+    // No vector is not a vector of no numbers.
+    json.Null();
+  } else {
+    json.BeginArray();
+    for (const float value : chunk.embedding) json.Value(value);
+    json.EndArray();
+  }
+  json.EndObject();
+  return json.Take();
+}
+
+std::string ToJson(const std::vector<Profile>& profiles) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("providers").BeginArray();
+  for (const Profile& profile : profiles) WriteProfile(&json, profile);
+  json.EndArray().EndObject();
+  return json.Take();
+}
+
+std::string ToJson(const Status& status, int exit_code) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("type").Value("error");
+  json.Key("code").Value(status.word());
+  json.Key("exit").Value(exit_code);
+  json.Key("message").Value(status.message());
+  json.Key("kept").Value(status.kept());
+  json.Key("next").Value(status.next());
+  json.EndObject();
+  return json.Take();
+}
+
+std::string CommittedToJson(std::span<const ChunkId> committed) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("committed").BeginArray();
+  for (const ChunkId id : committed) json.Value(id);
+  json.EndArray().EndObject();
+  return json.Take();
+}
+
+std::string Printable(std::string_view text, std::size_t bytes_max) {
+  return bytes_max == std::string_view::npos ? EscapeControl(text) : EscapeControl(text, bytes_max);
+}
+
+}  // namespace embedflow
