@@ -91,15 +91,24 @@ struct CommitGroup {
 struct CommitResult {
   enum class Fate { kIngested, kReplacedOther, kSuperseded, kEmpty };
   // One for each document of the group, in its order. kReplacedOther: ingested, and an earlier
-  // record of this run with the same id gave way. kSuperseded: a later record of this run is
-  // already in; nothing was written. kEmpty: no chunks.
+  // record of this run with the same id, of an earlier group, gave way. kSuperseded: a later record
+  // of this run is already in or is in this group; nothing was written. kEmpty: no chunks.
   std::vector<Fate> fates;
   // One list for each document: the chunk ids in ordinal order, 0 for dead chunks. Empty unless
   // ingested.
   std::vector<std::vector<ChunkId>> chunk_ids;
-  // Chunk ids that are no longer there, of replaced versions. An id that was removed and added
-  // again is in neither list when its text is the same: `added` then omits it.
+  // Beside chunk_ids: 1 where the index of the group's space does not hold the chunk yet, because
+  // the chunk is new or because its document is new to this space. 0 for dead chunks, and for those
+  // whose text and place are as before: they keep their id and need nothing.
+  std::vector<std::vector<char>> chunk_is_new;
+  // One for each document: 1 if an earlier record of this run with the same id, committed by an
+  // earlier group, gave way. True for kReplacedOther, and for kEmpty that deleted such a record.
+  std::vector<char> replaced_other;
+  // Chunk ids that are to leave every index: of replaced and deleted versions. Ids that are kept
+  // are not among them; an id may have been in no index.
   std::vector<ChunkId> removed;
+  // Of the group's space, after this commit. Other spaces' generations change too where a document
+  // leaves them.
   std::uint64_t generation = 0;
 };
 
@@ -112,8 +121,9 @@ struct ChunkScan {
   std::uint64_t end = 0;
   std::string_view heading;
   ContentHash text_hash;
-  bool dead = false;
-  std::uint64_t spaces = 0;  // Of its document.
+  bool dead = false;              // In every space of its document.
+  std::uint64_t spaces = 0;       // Of its document.
+  std::uint64_t dead_spaces = 0;  // Bits of the spaces in which the chunk is a dead letter.
 };
 
 // One chunk looked up for a search hit.
@@ -183,8 +193,9 @@ class StoreReader {
 Result<std::unique_ptr<StoreReader>> OpenStoreReader(const std::string& directory);
 
 // The one writer. Holds DIR/LOCK by flock for life.
-// Threads: HasVectors may be called from any thread; everything else from the writer's thread
-// (whoever that is, one at a time).
+// Threads: HasVectors may be called from any thread, once AddSpace has returned. PutVectors may run
+// on one thread while Commit runs on another: they share no file. Everything else from the writer's
+// thread (whoever that is, one at a time).
 class Store {
  public:
   virtual ~Store() = default;
