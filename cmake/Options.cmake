@@ -1,3 +1,8 @@
+# A build without a type would be an unoptimised one, which nobody wants by default.
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release or RelWithDebInfo" FORCE)
+endif()
+
 # Flags for our own targets. They are linked PRIVATE, so that no consumer inherits them.
 add_library(embedflow_options INTERFACE)
 target_compile_features(embedflow_options INTERFACE cxx_std_20)

@@ -79,8 +79,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  // NOLINTNEXTLINE(google-explicit-constructor): `return value;` and `return status;` are the
-  // point.
+  // Implicit, so that `return value;` and `return status;` work.
+  // NOLINTNEXTLINE(google-explicit-constructor)
   Result(T value) : value_(std::move(value)) {}
   // `status` must not be OK.
   // NOLINTNEXTLINE(google-explicit-constructor)
