@@ -37,7 +37,7 @@ set(homes
   "faiss/=vector" "hwy/=vector" "omp.h=vector"
   "CLI/=cli"
   "unicode/=stages"
-  "zlib.h=sources" "zstd.h=sources"
+  "zlib.h=sources" "zstd.h=sources" "zstd_errors.h=sources"
   "openssl/=base/hash.cc" "xxhash.h=base/hash.cc"
   "gtest/=tests" "gmock/=tests"
   "benchmark/=bench")
