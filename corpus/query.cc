@@ -1,0 +1,98 @@
+#include "corpus/query.h"
+
+#include <chrono>
+#include <utility>
+
+#include "base/mutex.h"
+#include "base/random.h"
+#include "providers/transport.h"
+#include "stages/retry_policy.h"
+#include "vector/index.h"
+
+namespace embedflow {
+namespace {
+
+// Somebody waits for the answer: fewer and quicker tries than an ingest makes.
+constexpr int kRetriesMax = 2;
+constexpr std::chrono::milliseconds kRetryDelay{250};
+constexpr std::chrono::milliseconds kTimeout{30000};
+
+// Where the transport leaves its answer.
+class Mailbox {
+ public:
+  void Put(std::vector<TransportAnswer> answers) EF_EXCLUDES(mu_) {
+    MutexLock lock(mu_);
+    for (TransportAnswer& answer : answers) answers_.push_back(std::move(answer));
+    arrived_.SignalAll();
+  }
+  TransportAnswer Take() EF_EXCLUDES(mu_) {
+    MutexLock lock(mu_);
+    while (answers_.empty()) arrived_.Wait(mu_);
+    TransportAnswer answer = std::move(answers_.back());
+    answers_.pop_back();
+    return answer;
+  }
+
+ private:
+  Mutex mu_;
+  CondVar arrived_;
+  std::vector<TransportAnswer> answers_ EF_GUARDED_BY(mu_);
+};
+
+Status StatusOf(const Outcome& outcome) {
+  switch (outcome.kind) {
+    case Outcome::Kind::kThrottled:
+    case Outcome::Kind::kTransient:
+    case Outcome::Kind::kBadReply:
+      return Status(Code::kUnavailable,
+                    "the query could not be embedded: " + outcome.status.message());
+    default:
+      return outcome.status.WithContext("the query could not be embedded");
+  }
+}
+
+Result<std::vector<float>> Send(const Dialect& dialect, std::string_view text) {
+  Mailbox mailbox;
+  ReactorOptions options;
+  options.timeout = kTimeout;
+  options.connections_max = 1;
+  EF_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Transport> transport,
+      MakeCurlReactor(options, SystemClock(), [&mailbox](std::vector<TransportAnswer> answers) {
+        mailbox.Put(std::move(answers));
+      }));
+  std::vector<float> vector(static_cast<std::size_t>(dialect.space().dimensions));
+  RetryOptions retry;
+  retry.retries_max = kRetriesMax;
+  retry.retry_delay = kRetryDelay;
+  // Jitter keeps many searchers apart; it need not be repeatable.
+  Rng rng(static_cast<std::uint64_t>(SystemClock().WallMillis()));
+  TimePoint not_before{};
+  for (int attempt = 1;; ++attempt) {
+    TransportJob job;
+    job.id = static_cast<std::uint64_t>(attempt);
+    job.request = dialect.Write(std::span(&text, 1));
+    job.reply_bytes_max = dialect.reply_bytes_max(1);
+    job.not_before = not_before;
+    transport->Submit(std::move(job));
+    const TransportAnswer answer = mailbox.Take();
+    const Outcome outcome = dialect.Read(answer.reply, 1, vector);
+    const Verdict verdict = Decide(retry, outcome, attempt, 1, rng);
+    if (verdict.kind == Verdict::Kind::kKeep) return vector;
+    if (verdict.kind != Verdict::Kind::kAgain) return StatusOf(outcome);
+    not_before = SystemClock().Now() + verdict.delay;
+  }
+}
+
+}  // namespace
+
+Result<std::vector<float>> EmbedQuery(const Provider& provider, std::string_view text) {
+  if (provider.dialect() != nullptr) return Send(*provider.dialect(), text);
+  std::vector<float> vector(static_cast<std::size_t>(provider.space().dimensions));
+  EF_RETURN_IF_ERROR(provider.embedder()->Embed(std::span(&text, 1), vector));
+  if (!IsUsableVector(vector))
+    return Status(Code::kInternal, "the query's vector is zero or not finite");
+  return vector;
+}
+
+}  // namespace embedflow

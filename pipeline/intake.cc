@@ -1,0 +1,161 @@
+#include "pipeline/intake.h"
+
+#include <exception>
+
+#include "base/utf8.h"
+
+namespace embedflow {
+namespace {
+
+// What a document and each of its chunks cost besides their bytes: control blocks, hashes, claims,
+// commit rows.
+constexpr std::size_t kDocumentOverheadBytes = 512;
+constexpr std::size_t kChunkOverheadBytes = 384;
+// Texts are held once by the document and once more, escaped, by the request.
+constexpr std::size_t kCopiesOfText = 2;
+
+// A document that the library's user built may hold anything; files were checked by their source.
+std::optional<BadRecord> WhyBad(const Document& document) {
+  if (document.id.size() > 1024) return BadRecord{"", "the id is longer than 1024 bytes"};
+  if (document.id.find('\0') != std::string::npos) return BadRecord{"", "the id holds a NUL byte"};
+  if (!IsValidUtf8(document.id)) return BadRecord{"", "the id is not valid UTF-8"};
+  if (const std::size_t at = FindInvalidUtf8(document.text); at != std::string::npos) {
+    return BadRecord{document.id, "invalid UTF-8 at byte " + std::to_string(at) + " of the text"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Intake::Intake(RunState& run, Source& source, StoreReader& reader, Graph& graph)
+    : run_(run),
+      source_(source),
+      reader_(reader),
+      graph_(graph),
+      vector_bytes_(static_cast<std::size_t>(run.space.space.dimensions) * sizeof(float)) {}
+
+void Intake::Read() {
+  try {
+    while (!run_.halting()) {
+      Record record;
+      const Result<bool> more = source_.Next(&record);
+      if (!more.ok()) {
+        run_.Fail(more.status());
+        break;
+      }
+      if (!*more) break;
+      Take(std::move(record));
+    }
+  } catch (const std::exception& error) {
+    run_.Fail(Status(Code::kInternal, std::string("the source failed: ") + error.what()));
+  }
+  MutexLock lock(mu_);
+  PutOpen();
+}
+
+void Intake::Take(Record record) {
+  ++run_.counters.read;
+  auto document = std::make_shared<AdmittedDocument>();
+  document->record = std::move(record);
+  document->sequence = ++sequence_;
+  Record& taken = document->record;
+  if (!taken.bad) taken.bad = WhyBad(taken.document);
+  if (taken.bad) {
+    taken.document = {};
+  } else {
+    // Of white space alone nothing is kept: it is not sent, and not stored.
+    if (IsBlank(taken.document.text)) taken.document.text.clear();
+    document->text_hash = HashContent(taken.document.text);
+    if (taken.document.id.empty()) taken.document.id = document->text_hash.hex();
+    document->metadata_hash = HashContent(MetadataJson(taken.document.metadata));
+    document->id_hash = HashContent(taken.document.id);
+  }
+  const bool in_flight = run_.active_ids.Enter(document->id_hash);
+  if (!taken.bad && PassOver(*document, in_flight)) {
+    run_.active_ids.Leave(document->id_hash);
+    source_.Committed(std::span(&taken.token, 1));
+    return;
+  }
+  Admit(std::move(document));
+}
+
+bool Intake::PassOver(const AdmittedDocument& document, bool in_flight) {
+  // A record of the same id is under way: which of the two stays is decided by the store, by their
+  // order.
+  if (in_flight) return false;
+  const Result<std::optional<DocumentState>> state =
+      reader_.FindDocument(document.record.document.id);
+  if (!state.ok()) {
+    run_.Fail(state.status());
+    return false;
+  }
+  if (!state->has_value()) {
+    if (!document.record.document.text.empty()) return false;
+    ++run_.counters.empty;
+    return true;
+  }
+  const DocumentState& stored = **state;
+  const bool same = stored.text_hash == document.text_hash &&
+                    stored.metadata_hash == document.metadata_hash &&
+                    stored.chunking == run_.chunking && (stored.spaces >> run_.space.id & 1) != 0;
+  if (!same) return false;
+  if (stored.run == run_.run) {
+    ++run_.counters.replaced;
+    return true;
+  }
+  ++run_.counters.unchanged;
+  // Refused by the provider in an earlier run, and still not in.
+  run_.counters.chunks_dead += stored.chunks_dead;
+  return true;
+}
+
+std::size_t Intake::Charge(const AdmittedDocument& document) const {
+  const std::size_t text_bytes = document.record.document.text.size();
+  // Chunks are not known yet. English fills about three quarters of a chunk's four bytes a token.
+  const auto chunk_bytes = static_cast<std::size_t>(run_.options.chunker.size_tokens) * 3;
+  const std::size_t chunks =
+      run_.options.chunker.kind == ChunkerOptions::Kind::kNone ? 1 : text_bytes / chunk_bytes + 1;
+  return kDocumentOverheadBytes + kCopiesOfText * text_bytes +
+         chunks * (kChunkOverheadBytes + vector_bytes_);
+}
+
+void Intake::Admit(DocumentPtr document) {
+  const std::size_t bytes = Charge(*document);
+  if (run_.budget.used() + bytes > run_.budget.bytes_max()) {
+    // Take is going to wait: what it waits for must not wait here.
+    MutexLock lock(mu_);
+    PutOpen();
+  }
+  document->charge_bytes = run_.budget.Take(bytes);
+  if (document->charge_bytes == 0) {
+    run_.active_ids.Leave(document->id_hash);
+    ++run_.counters.documents_cancelled;
+    return;
+  }
+  ++run_.counters.admitted;
+  MutexLock lock(mu_);
+  if (!open_) open_ = std::make_shared<Admission>();
+  open_bytes_ += document->record.document.text.size();
+  open_->documents.push_back(std::move(document));
+  if (open_->documents.size() >= kAdmissionDocuments || open_bytes_ >= kAdmissionBytes) PutOpen();
+}
+
+void Intake::PutOpen() {
+  if (open_) graph_.Put(std::move(open_));
+  open_ = nullptr;
+  open_bytes_ = 0;
+  flushed_size_ = 0;
+}
+
+void Intake::FlushOpen() {
+  MutexLock lock(mu_);
+  if (!open_) return;
+  const std::size_t size = open_->documents.size();
+  if (size == flushed_size_) {
+    PutOpen();
+  } else {
+    flushed_size_ = size;
+  }
+}
+
+}  // namespace embedflow

@@ -1,0 +1,53 @@
+// The source's thread: reads records, passes over what has not changed, and admits the rest within
+// the budget.
+#ifndef EMBEDFLOW_PIPELINE_INTAKE_H_
+#define EMBEDFLOW_PIPELINE_INTAKE_H_
+
+#include <memory>
+
+#include "base/mutex.h"
+#include "embedflow/source.h"
+#include "pipeline/graph.h"
+#include "pipeline/run.h"
+
+namespace embedflow {
+
+// Threads: Read by the source's thread; FlushOpen by the transport's.
+class Intake {
+ public:
+  // `reader` belongs to the source's thread. All references outlive the intake.
+  Intake(RunState& run, Source& source, StoreReader& reader, Graph& graph);
+
+  // Reads to the end, or until the run halts. Failures go to the run.
+  void Read();
+
+  // Puts the open admission into the graph if nothing was added since the last call: a slow source
+  // must not hold back what it has given.
+  void FlushOpen();
+
+ private:
+  void Take(Record record);
+  bool PassOver(const AdmittedDocument& document, bool in_flight);
+  void Admit(DocumentPtr document);
+  void PutOpen() EF_REQUIRES(mu_);
+  std::size_t Charge(const AdmittedDocument& document) const;
+
+  // Constant after construction.
+  RunState& run_;
+  Source& source_;
+  StoreReader& reader_;
+  Graph& graph_;
+  const std::size_t vector_bytes_;
+
+  // Source thread only.
+  std::uint64_t sequence_ = 0;
+
+  Mutex mu_;
+  AdmissionPtr open_ EF_GUARDED_BY(mu_);
+  std::size_t open_bytes_ EF_GUARDED_BY(mu_) = 0;
+  std::size_t flushed_size_ EF_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_PIPELINE_INTAKE_H_

@@ -1,0 +1,69 @@
+// What all parts of one run share.
+#ifndef EMBEDFLOW_PIPELINE_RUN_H_
+#define EMBEDFLOW_PIPELINE_RUN_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "embedflow/pipeline.h"
+#include "pipeline/active_ids.h"
+#include "pipeline/batch.h"
+#include "pipeline/budget.h"
+#include "pipeline/counters.h"
+#include "stages/claims.h"
+#include "store/store.h"
+
+namespace embedflow {
+
+// A chunk that waits for the vector of its text to become durable.
+using Claimed = BatchItem;
+
+// Threads: any, member by member as said.
+class RunState {
+ public:
+  RunState(Store& store, std::shared_ptr<const Provider> the_provider, PipelineOptions the_options,
+           Clock& the_clock)
+      : corpus_store(store),
+        provider(std::move(the_provider)),
+        options(std::move(the_options)),
+        clock(the_clock),
+        budget(options.flow.admitted_bytes_max) {}
+
+  // Constant after construction, or set before any thread starts.
+  Store& corpus_store;
+  const std::shared_ptr<const Provider> provider;
+  const PipelineOptions options;
+  Clock& clock;
+  SpaceRecord space;
+  ContentHash chunking;  // ChunkingFingerprint of the options.
+  std::int64_t run = 0;
+  TimePoint started{};
+  // Wakes what waits once the run is to end: the source, and requests that were not sent.
+  std::function<void()> on_halt;
+
+  // Own synchronisation.
+  Budget budget;
+  Counters counters;
+  Claims<Claimed> claims;
+  ActiveIds active_ids;
+
+  // Records why the run cannot go on (the first reason wins) and halts it.
+  void Fail(Status status) EF_EXCLUDES(mu_);
+  // Nothing new is read or sent; what is in flight is taken in. Idempotent.
+  void Halt();
+  bool halting() const { return halting_.load(std::memory_order_acquire); }
+  // OK while nothing failed.
+  Status failure() EF_EXCLUDES(mu_);
+
+ private:
+  std::atomic<bool> halting_{false};
+  Mutex mu_;
+  Status failure_ EF_GUARDED_BY(mu_);
+};
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_PIPELINE_RUN_H_

@@ -1,0 +1,249 @@
+#include "pipeline/session.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "corpus/access.h"
+#include "corpus/index_keeper.h"
+
+namespace embedflow {
+namespace {
+
+// How long a text may linger in an open batch or admission before it moves on.
+constexpr std::chrono::milliseconds kLinger{25};
+
+std::optional<double> PriceOf(const Space& space) {
+  const Profile* profile = FindProfile(space.provider);
+  if (profile == nullptr) return std::nullopt;
+  for (const ModelProfile& model : profile->models) {
+    if (model.model == space.model) return model.usd_per_million_tokens;
+  }
+  return std::nullopt;
+}
+
+ReactorOptions ReactorOptionsOf(const FlowOptions& flow) {
+  ReactorOptions options;
+  options.timeout = flow.timeout;
+  options.connect_timeout = std::min(options.connect_timeout, flow.timeout);
+  options.connections_max = flow.connections_max;
+  options.compression_enabled = flow.compression_enabled;
+  return options;
+}
+
+RunOutcome OutcomeOf(const Status& status, const RunSummary& summary) {
+  switch (status.code()) {
+    case Code::kOk:
+      return summary.documents.dead > 0 || summary.chunks.dead > 0 ? RunOutcome::kPartial
+                                                                   : RunOutcome::kComplete;
+    case Code::kBudget:
+      return RunOutcome::kBudget;
+    case Code::kRefused:
+      return RunOutcome::kRefused;
+    case Code::kCancelled:
+      return RunOutcome::kInterrupted;
+    default:
+      return RunOutcome::kFailed;
+  }
+}
+
+}  // namespace
+
+Session::Session(Corpus& corpus, std::shared_ptr<const Provider> provider, PipelineOptions options,
+                 TransportFactory make_transport)
+    : corpus_(corpus),
+      run_(*CorpusAccess::store(corpus), std::move(provider), std::move(options), SystemClock()),
+      chunker_(MakeChunker(run_.options.chunker)),
+      make_transport_(std::move(make_transport)) {
+  run_.on_halt = [this] {
+    MutexLock lock(mu_);
+    if (source_ != nullptr) source_->Stop();
+    if (stoppable_ != nullptr) stoppable_->Drain();
+  };
+}
+
+Status Session::BeginRun() {
+  Store& store = run_.corpus_store;
+  SpaceRecord wanted;
+  wanted.space = run_.provider->space();
+  wanted.base_url = run_.options.base_url;
+  wanted.api_key_env = run_.options.api_key_env;
+  wanted.index_kind = run_.options.index.kind == "auto" ? "flat" : run_.options.index.kind;
+  wanted.metric = MetricName(run_.options.index.metric);
+  EF_ASSIGN_OR_RETURN(run_.space, store.AddSpace(wanted));
+  run_.chunking = ChunkingFingerprint(run_.options.chunker);
+  // What can be bought and not yet be stored: what is admitted, by its vectors alone.
+  const std::uint64_t inside_max =
+      run_.options.flow.admitted_bytes_max /
+          (static_cast<std::uint64_t>(run_.space.space.dimensions) * sizeof(float)) +
+      1;
+  EF_ASSIGN_OR_RETURN(const Store::RunBegin begin, store.BeginRun(run_.space.id, inside_max));
+  run_.run = begin.run;
+  killed_in_flight_max_ = begin.killed_in_flight_max;
+  return {};
+}
+
+Status Session::Begin(Source& the_source) {
+  run_.started = run_.clock.Now();
+  EF_RETURN_IF_ERROR(BeginRun());
+  EF_ASSIGN_OR_RETURN(source_reader_, run_.corpus_store.NewReader());
+  if (run_.space.index_kind != "none") {
+    EF_ASSIGN_OR_RETURN(std::unique_ptr<StoreReader> reader, run_.corpus_store.NewReader());
+    indexer_ = std::make_unique<Indexer>(run_, corpus_.directory(), std::move(reader));
+  }
+  graph_ = std::make_unique<Graph>(run_, *chunker_,
+                                   [this](BatchPtr batch) { writer_->Submit(std::move(batch)); });
+  WriterSinks sinks;
+  sinks.settle = [this](const BatchPtr& batch) { graph_->Settle(batch); };
+  sinks.committed = [&the_source](std::span<const std::uint64_t> tokens) {
+    the_source.Committed(tokens);
+  };
+  intake_ = std::make_unique<Intake>(run_, the_source, *source_reader_, *graph_);
+  EF_ASSIGN_OR_RETURN(transport_, make_transport_(ReactorOptionsOf(run_.options.flow), run_.clock,
+                                                  [this](std::vector<TransportAnswer> answers) {
+                                                    graph_->Deliver(std::move(answers));
+                                                  }));
+  graph_->SetTransport(transport_.get());
+  writer_ = std::make_unique<Writer>(run_, indexer_.get(), std::move(sinks),
+                                     [this] { return Snapshot(); });
+  bool abort = false;
+  {
+    MutexLock lock(mu_);
+    source_ = &the_source;
+    stoppable_ = transport_.get();
+    abort = abort_requested_;
+  }
+  // A stop that came before there was anything to stop.
+  if (run_.halting()) run_.on_halt();
+  if (abort) transport_->Abort();
+  ticking_ = true;
+  transport_->CallAt(run_.clock.Now() + kLinger, [this] { Tick(); });
+  graph_->Hold();
+  source_thread_ = std::thread([this] {
+    intake_->Read();
+    writer_->Hurry();
+    graph_->Release();
+  });
+  return {};
+}
+
+void Session::Tick() {
+  if (!ticking_.load(std::memory_order_acquire)) return;
+  const TimePoint now = run_.clock.Now();
+  intake_->FlushOpen();
+  graph_->Flush(run_.budget.starving());
+  if (run_.options.on_progress && now >= next_progress_) {
+    next_progress_ = now + run_.options.progress_interval;
+    run_.options.on_progress(Snapshot());
+  }
+  transport_->CallAt(now + kLinger, [this] { Tick(); });
+}
+
+RunSummary Session::Count() const {
+  RunSummary counted;
+  run_.counters.CopyTo(&counted);
+  counted.seconds = std::chrono::duration<double>(run_.clock.Now() - run_.started).count();
+  if (counted.seconds > 0) {
+    counted.chunks_per_second = static_cast<double>(counted.chunks.total) / counted.seconds;
+  }
+  counted.peak_rss_bytes = PeakRssBytes();
+  if (run_.provider->dialect() == nullptr) {
+    counted.cost_usd = 0;
+  } else if (const std::optional<double> price = PriceOf(run_.space.space)) {
+    counted.cost_usd = static_cast<double>(counted.provider.model_tokens) / 1e6 * *price;
+  }
+  // Whatever a killed run had in flight may be among what this run bought. In process nothing is
+  // bought.
+  if (run_.provider->dialect() != nullptr) {
+    counted.provider.vectors_bought_twice +=
+        std::min(killed_in_flight_max_, counted.chunks.embedded);
+  }
+  return counted;
+}
+
+Progress Session::Snapshot() {
+  Progress progress;
+  progress.so_far = Count();
+  {
+    MutexLock lock(mu_);
+    if (source_ != nullptr) progress.source = source_->progress();
+  }
+  progress.requests_in_flight =
+      static_cast<std::size_t>(std::max<std::int64_t>(0, run_.counters.in_flight));
+  progress.requests_in_flight_max = Graph::InFlightMax(*run_.provider, run_.options.flow);
+  progress.admitted_bytes = run_.budget.used();
+  progress.admitted_bytes_max = run_.budget.bytes_max();
+  progress.stopping = run_.halting();
+  progress.indexing = indexing_;
+  return progress;
+}
+
+Status Session::End() {
+  graph_->WaitIdle();
+  source_thread_.join();
+  // A foreign exception (kInternal) may have left a message half done; anything else must add up.
+  EF_CHECK(run_.failure().code() == Code::kInternal ||
+           (run_.counters.admitted == run_.counters.settled &&
+            run_.counters.batches == run_.counters.batches_settled && run_.claims.size() == 0 &&
+            run_.budget.used() == 0));
+  const std::uint64_t generation = writer_->generation();
+  writer_.reset();
+  Status status = run_.failure();
+  bool stopped = false, aborted = false;
+  Source* read = nullptr;
+  {
+    MutexLock lock(mu_);
+    stopped = stop_requested_;
+    aborted = abort_requested_;
+    read = source_;
+  }
+  indexing_ = true;
+  // A run that ends early leaves its index behind as well, unless it was told to stop at once or
+  // the disk is at fault.
+  if (indexer_ && !aborted && status.code() != Code::kIo) {
+    const Status indexed = indexer_->Finish(generation);
+    if (status.ok()) status = indexed;
+  }
+  indexer_.reset();
+  ticking_ = false;
+  {
+    MutexLock lock(mu_);
+    stoppable_ = nullptr;
+    source_ = nullptr;
+  }
+  transport_.reset();
+  if (status.ok() && stopped) {
+    status = Status(Code::kCancelled, "stopped on request")
+                 .WithNext("the same command goes on from here");
+  }
+  if (status.ok()) status = run_.corpus_store.ForgetDeadRecords(run_.run, read->completed_inputs());
+  return EndRun(status);
+}
+
+Status Session::EndRun(Status status) {
+  summary_ = Count();
+  if (const Result<StoreCounts> counts = source_reader_->Counts(); counts.ok()) {
+    summary_.dead_letters = counts->dead_letters;
+  }
+  summary_.outcome = OutcomeOf(status, summary_);
+  if (status.code() == Code::kIo) return status;  // The store takes no more.
+  const Status ended = run_.corpus_store.EndRun(run_.run, summary_);
+  if (!status.ok() || ended.ok()) return status;
+  summary_.outcome = OutcomeOf(ended, summary_);
+  return ended;
+}
+
+void Session::Stop(bool abort) {
+  {
+    MutexLock lock(mu_);
+    stop_requested_ = true;
+    abort_requested_ = abort_requested_ || abort;
+  }
+  run_.Halt();
+  MutexLock lock(mu_);
+  if (abort && stoppable_ != nullptr) stoppable_->Abort();
+}
+
+}  // namespace embedflow

@@ -1,0 +1,83 @@
+// One run from beginning to end: who lives how long, who is told what, and what the summary says.
+#ifndef EMBEDFLOW_PIPELINE_SESSION_H_
+#define EMBEDFLOW_PIPELINE_SESSION_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "base/mutex.h"
+#include "embedflow/pipeline.h"
+#include "pipeline/graph.h"
+#include "pipeline/indexer.h"
+#include "pipeline/intake.h"
+#include "pipeline/run.h"
+#include "pipeline/writer.h"
+#include "providers/transport.h"
+#include "stages/chunker.h"
+
+namespace embedflow {
+
+// Makes the transport of a run; tests put a fake here.
+using TransportFactory =
+    std::function<Result<std::unique_ptr<Transport>>(const ReactorOptions&, Clock&, TransportSink)>;
+
+// Threads: Begin and End by one thread; Stop by any, at any time. The source must live until End
+// has returned.
+class Session {
+ public:
+  Session(Corpus& corpus, std::shared_ptr<const Provider> provider, PipelineOptions options,
+          TransportFactory make_transport);
+
+  // Starts all threads and returns. Called once. On an error nothing runs.
+  Status Begin(Source& source);
+  // Waits until everything admitted is settled, writes the index, and says why the run ended.
+  // Called once after a Begin that succeeded, also after Stop.
+  Status End();
+  // Nothing new is read or sent; with `abort` what is in flight is given up as well.
+  void Stop(bool abort);
+
+  // After End.
+  const RunSummary& summary() const { return summary_; }
+  Status failure() { return run_.failure(); }
+
+ private:
+  Status BeginRun();
+  Status EndRun(Status status);
+  void Tick();
+  Progress Snapshot();
+  RunSummary Count() const;
+
+  // Constant once begun.
+  Corpus& corpus_;
+  RunState run_;
+  const std::unique_ptr<Chunker> chunker_;
+  const TransportFactory make_transport_;
+  std::uint64_t killed_in_flight_max_ = 0;
+
+  RunSummary summary_;
+
+  Mutex mu_;
+  // Set between Begin and End.
+  Source* source_ EF_GUARDED_BY(mu_) = nullptr;
+  Transport* stoppable_ EF_GUARDED_BY(mu_) = nullptr;
+  bool stop_requested_ EF_GUARDED_BY(mu_) = false;
+  bool abort_requested_ EF_GUARDED_BY(mu_) = false;
+  std::atomic<bool> indexing_{false};
+  std::atomic<bool> ticking_{false};
+  TimePoint next_progress_{};  // Transport's thread only.
+
+  // Destroyed from the last to the first: threads before what they use.
+  std::unique_ptr<StoreReader> source_reader_;
+  std::unique_ptr<Indexer> indexer_;
+  std::unique_ptr<Graph> graph_;
+  std::unique_ptr<Writer> writer_;
+  std::unique_ptr<Intake> intake_;
+  std::unique_ptr<Transport> transport_;
+  std::thread source_thread_;
+};
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_PIPELINE_SESSION_H_

@@ -1,0 +1,95 @@
+// What each node of the graph does with its message; no TBB here. The graph (graph.cc) only wires
+// these together.
+#ifndef EMBEDFLOW_PIPELINE_STAGE_BODIES_H_
+#define EMBEDFLOW_PIPELINE_STAGE_BODIES_H_
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/random.h"
+#include "pipeline/batch.h"
+#include "pipeline/run.h"
+#include "providers/transport.h"
+#include "stages/chunker.h"
+#include "stages/packer.h"
+#include "stages/rate_limiter.h"
+#include "stages/retry_policy.h"
+
+namespace embedflow {
+
+// Threads: Pack and Close run in one serial node, ReserveTime in another; everything else may run
+// several times at once. Nothing here waits.
+class StageBodies {
+ public:
+  // Texts refused one by one, with none accepted before, that show that the form of the request is
+  // refused.
+  static constexpr std::uint64_t kRefusedInARowMax = 3;
+
+  // `run` and `chunker` outlive the bodies.
+  StageBodies(RunState& run, const Chunker& chunker);
+
+  // Fills the documents' chunks and hashes.
+  void Chunk(Admission& admission);
+  // Claims the texts and asks the store for them; leaves in to_buy what must be bought. Appends the
+  // documents that need nothing more, of this admission or another, to `finished`.
+  void Lookup(Admission& admission, std::vector<DocumentPtr>* finished);
+  // Adds to_buy to the open batch, or closes it if the admission is a flush. Appends batches that
+  // are closed.
+  void Pack(const Admission& admission, std::vector<BatchPtr>* closed);
+  // Changes with every text that enters the open batch; 0 while none is open.
+  std::uint64_t open_mark() const { return open_mark_.load(std::memory_order_acquire); }
+  BatchPtr NewBatch();
+
+  // Sets the earliest time the batch may be sent.
+  void ReserveTime(Batch& batch);
+  // The job for the transport; nullopt if the batch needs none: computed in process, or cancelled.
+  std::optional<TransportJob> Write(Batch& batch);
+  // Takes over an answer of the transport.
+  void TakeAnswer(Batch& batch, TransportAnswer answer);
+  // Turns the reply, or the texts themselves, into vectors; leaves the outcome.
+  void Decode(Batch& batch);
+
+  struct Judgement {
+    Verdict verdict;
+    std::vector<BatchPtr> halves;  // For kSplit.
+  };
+  // Decides what follows and prepares the batch for it.
+  Judgement Judge(Batch& batch);
+  // Gives back what the batch and its documents hold.
+  void Settle(Batch& batch);
+
+ private:
+  void CloseOpen(std::vector<BatchPtr>* closed);
+  void Embed(const Embedder& embedder, Batch& batch);
+  void CountAttempt(const Batch& batch);
+  void NoteRefusedText(const Batch& batch);
+  std::vector<BatchPtr> Split(Batch& batch);
+
+  // Constant after construction.
+  RunState& run_;
+  const Chunker& chunker_;
+  const RetryOptions retry_;
+  const std::size_t dimensions_;
+
+  // Pack node only.
+  Packer packer_;
+  BatchPtr open_;
+  std::uint64_t texts_packed_ = 0;
+  // Rate_limit node only.
+  RateLimiter rate_limiter_;
+
+  // Own synchronisation.
+  std::atomic<std::uint64_t> open_mark_{0};
+  std::atomic<std::uint64_t> batch_id_{0};
+  std::atomic<bool> accepted_any_{false};
+  std::atomic<std::uint64_t> refused_in_a_row_{0};
+  Mutex mu_;
+  Rng rng_ EF_GUARDED_BY(mu_);
+};
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_PIPELINE_STAGE_BODIES_H_

@@ -1,0 +1,272 @@
+#include "pipeline/writer.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace embedflow {
+
+Writer::Writer(RunState& run, Indexer* indexer, WriterSinks sinks, std::function<Progress()> sample)
+    : run_(run),
+      indexer_(indexer),
+      sinks_(std::move(sinks)),
+      sample_(std::move(sample)),
+      generation_(run.space.generation),
+      thread_([this] { Main(); }) {}
+
+Writer::~Writer() {
+  {
+    MutexLock lock(mu_);
+    stop_ = true;
+    changed_.SignalAll();
+  }
+  thread_.join();
+}
+
+void Writer::Submit(BatchPtr batch) {
+  MutexLock lock(mu_);
+  if (queue_.empty()) first_queued_ = run_.clock.Now();
+  queued_chunks_ += batch->items.size();
+  for (const DocumentPtr& document : batch->finished) queued_chunks_ += document->chunks.size() + 1;
+  queue_.push_back(std::move(batch));
+  changed_.Signal();
+}
+
+void Writer::Hurry() {
+  MutexLock lock(mu_);
+  hurry_ = true;
+  changed_.Signal();
+}
+
+void Writer::Main() {
+  PlayRole play(role_);
+  sampled_ = run_.clock.Now();
+  while (true) {
+    const std::vector<BatchPtr> group = NextGroup();
+    if (group.empty()) return;
+    Process(group);
+    SampleIfDue();
+  }
+}
+
+std::vector<BatchPtr> Writer::NextGroup() {
+  MutexLock lock(mu_);
+  while (true) {
+    if (queue_.empty()) {
+      if (stop_) return {};
+      changed_.Wait(mu_);
+      continue;
+    }
+    const Duration waited = run_.clock.Now() - first_queued_;
+    if (hurry_ || stop_ || queued_chunks_ >= kGroupChunks || waited >= kLinger) break;
+    // A full budget means that nothing more can come before this is settled.
+    if (run_.budget.starving() && waited >= kLinger / 10) break;
+    changed_.WaitFor(mu_, std::min<Duration>(kLinger - waited, kLinger / 10));
+  }
+  std::vector<BatchPtr> group;
+  std::size_t chunks = 0, bytes = 0;
+  while (!queue_.empty() && chunks < kGroupChunks && bytes < kGroupBytes) {
+    BatchPtr& batch = queue_.front();
+    std::size_t size = batch->items.size();
+    for (const DocumentPtr& document : batch->finished) size += document->chunks.size() + 1;
+    chunks += size;
+    queued_chunks_ -= size;
+    bytes += batch->vectors.size() * sizeof(float);
+    group.push_back(std::move(batch));
+    queue_.pop_front();
+  }
+  if (!queue_.empty()) first_queued_ = run_.clock.Now();
+  return group;
+}
+
+void Writer::Process(const std::vector<BatchPtr>& group) {
+  if (const Status put = PutVectors(group); !put.ok()) {
+    store_failed_ = true;
+    run_.Fail(put);
+    // Not one vector of the group is in.
+    for (const BatchPtr& batch : group) {
+      if (batch->end == Batch::End::kBought) batch->end = Batch::End::kCancelled;
+    }
+  }
+  for (const BatchPtr& batch : group) Resolve(*batch);
+  if (const Status commit = Commit(); !commit.ok()) run_.Fail(commit);
+  // The documents leave with the last batch of their group; which one does not matter.
+  group.back()->finished = std::move(finished_);
+  finished_.clear();
+  for (const BatchPtr& batch : group) sinks_.settle(batch);
+}
+
+Status Writer::PutVectors(const std::vector<BatchPtr>& group) {
+  const auto dimensions = static_cast<std::size_t>(run_.space.space.dimensions);
+  std::vector<Store::VectorPut> puts;
+  std::uint64_t maybe_twice = 0;
+  for (const BatchPtr& batch : group) {
+    if (batch->end != Batch::End::kBought) continue;
+    EF_CHECK(batch->vectors.size() == batch->items.size() * dimensions);
+    for (std::size_t i = 0; i < batch->items.size(); ++i) {
+      const BatchItem& item = batch->items[i];
+      puts.push_back({item.text_hash(),
+                      std::span<const float>(batch->vectors).subspan(i * dimensions, dimensions)});
+    }
+    if (batch->maybe_paid_before) maybe_twice += batch->items.size();
+  }
+  if (puts.empty() || store_failed_) return store_failed_ ? run_.failure() : Status();
+  EF_ASSIGN_OR_RETURN(const std::uint64_t already,
+                      run_.corpus_store.PutVectors(run_.space.id, puts));
+  run_.counters.embedded += puts.size() - already;
+  run_.counters.bought_twice += std::max(already, maybe_twice);
+  return {};
+}
+
+void Writer::Resolve(Batch& batch) {
+  for (const DocumentPtr& document : batch.finished) finished_.push_back(document);
+  batch.finished.clear();
+  for (const BatchItem& item : batch.items) {
+    const std::vector<Claimed> waiters = run_.claims.Release(item.text_hash());
+    ResolveChunk(item, batch, true);
+    for (const Claimed& waiter : waiters) ResolveChunk(waiter, batch, false);
+  }
+}
+
+void Writer::ResolveChunk(const Claimed& chunk, const Batch& batch, bool owner) {
+  AdmittedDocument& document = *chunk.document;
+  ChunkRow& row = document.chunks[chunk.chunk];
+  switch (batch.end) {
+    case Batch::End::kBought:
+      if (owner) ++document.bought;
+      break;
+    case Batch::End::kDead: {
+      row.dead = true;
+      DeadLetter letter;
+      letter.reason = "the provider refuses this text";
+      letter.provider_says = batch.outcome.status.message();
+      letter.document_id = document.record.document.id;
+      letter.file = document.record.origin.file;
+      letter.line = document.record.origin.line;
+      letter.begin = row.begin;
+      letter.end = row.end;
+      letter.attempts = batch.attempt;
+      letter.wall_ms = run_.clock.WallMillis();
+      document.letters.push_back(std::move(letter));
+      break;
+    }
+    case Batch::End::kCancelled:
+      document.cancelled = true;
+      break;
+    case Batch::End::kKnown:
+    case Batch::End::kOpen:
+      EF_CHECK(false);
+  }
+  if (document.waiting.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    finished_.push_back(chunk.document);
+}
+
+Status Writer::Commit() {
+  if (store_failed_) {
+    for (const DocumentPtr& document : finished_) document->cancelled = true;
+  }
+  CommitGroup group;
+  group.run = run_.run;
+  group.space = run_.space.id;
+  std::vector<DocumentPtr> documents;
+  const ContentHash chunking = run_.chunking;
+  std::vector<std::uint64_t> tokens;
+  for (const DocumentPtr& document : finished_) {
+    if (document->cancelled) continue;
+    tokens.push_back(document->record.token);
+    if (document->record.bad) {
+      DeadLetter letter;
+      letter.reason = document->record.bad->reason;
+      letter.document_id = document->record.bad->id;
+      letter.file = document->record.origin.file;
+      letter.line = document->record.origin.line;
+      letter.wall_ms = run_.clock.WallMillis();
+      group.dead_letters.push_back(std::move(letter));
+      continue;
+    }
+    documents.push_back(document);
+    group.documents.push_back({&document->record.document, document->record.origin,
+                               document->text_hash, document->metadata_hash, chunking,
+                               document->sequence, &document->chunks});
+    group.dead_letters.insert(group.dead_letters.end(), document->letters.begin(),
+                              document->letters.end());
+  }
+  if (group.documents.empty() && group.dead_letters.empty()) return {};
+  Result<CommitResult> result = run_.corpus_store.Commit(group);
+  if (!result.ok()) {
+    store_failed_ = true;
+    for (const DocumentPtr& document : finished_) document->cancelled = true;
+    return result.status();
+  }
+  generation_ = result->generation;
+  CountDocuments(*result, documents);
+  Index(*result, documents);
+  EF_RETURN_IF_ERROR(Acknowledge(*result, documents));
+  if (sinks_.committed && !tokens.empty()) sinks_.committed(tokens);
+  return {};
+}
+
+void Writer::CountDocuments(const CommitResult& result, const std::vector<DocumentPtr>& documents) {
+  Counters& counters = run_.counters;
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    const AdmittedDocument& document = *documents[i];
+    const CommitResult::Fate fate = result.fates[i];
+    if (fate == CommitResult::Fate::kEmpty) {
+      ++counters.empty;
+      continue;
+    }
+    if (fate == CommitResult::Fate::kSuperseded) {
+      ++counters.replaced;
+      continue;
+    }
+    // Of two records with one id, one is ingested and one replaced: this one took the other's
+    // place.
+    if (fate == CommitResult::Fate::kReplacedOther) ++counters.replaced;
+    const std::uint64_t dead = document.letters.size();
+    const bool all_dead = dead == document.chunks.size();
+    if (all_dead) ++counters.documents_dead;
+    if (!all_dead && fate == CommitResult::Fate::kIngested) ++counters.ingested;
+    counters.chunks += document.chunks.size();
+    counters.chunks_dead += dead;
+    counters.reused += document.chunks.size() - dead - document.bought;
+  }
+}
+
+void Writer::Index(const CommitResult& result, const std::vector<DocumentPtr>& documents) {
+  if (indexer_ == nullptr) return;
+  IndexJob job;
+  job.removed = result.removed;
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    for (std::size_t c = 0; c < result.chunk_ids[i].size(); ++c) {
+      const ChunkRow& row = documents[i]->chunks[c];
+      if (row.dead || !result.chunk_is_new[i][c]) continue;
+      job.added.push_back(result.chunk_ids[i][c]);
+      job.text_hashes.push_back(row.text_hash);
+    }
+  }
+  indexer_->Submit(std::move(job));
+}
+
+Status Writer::Acknowledge(const CommitResult& result, const std::vector<DocumentPtr>& documents) {
+  if (!run_.options.on_commit) return {};
+  std::vector<ChunkId> ids;
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    for (std::size_t c = 0; c < result.chunk_ids[i].size(); ++c) {
+      if (!documents[i]->chunks[c].dead) ids.push_back(result.chunk_ids[i][c]);
+    }
+  }
+  if (ids.empty()) return {};
+  return run_.options.on_commit(ids);
+}
+
+void Writer::SampleIfDue() {
+  const TimePoint now = run_.clock.Now();
+  if (now - sampled_ < kSampleInterval || !run_.failure().ok()) return;
+  sampled_ = now;
+  if (const Status status = run_.corpus_store.AddRunSample(run_.run, sample_()); !status.ok())
+    run_.Fail(status);
+}
+
+}  // namespace embedflow
