@@ -1,0 +1,391 @@
+#include "providers/embeddings_reply.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cfloat>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "base/json_reader.h"
+#include "base/utf8.h"
+#include "providers/error_reply.h"
+
+namespace embedflow {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "base64 replies are little-endian floats");
+
+constexpr int kDepthMax = 64;
+constexpr std::uint32_t kBadCharacter = 0x80000000u;
+// Number texts beyond the range of double that are longer are refused unread.
+constexpr std::size_t kTinyNumberBytesMax = 100;
+// Above this a count of tokens is a mistake.
+constexpr std::uint64_t kModelTokensMax = std::uint64_t{1} << 53;
+
+// Four tables, one a place in a group of four characters: or-ing them gives three bytes in memory
+// order. Bit 31 marks a character outside the alphabet.
+struct Base64Tables {
+  std::array<std::array<std::uint32_t, 256>, 4> place;
+};
+
+constexpr Base64Tables MakeBase64Tables() {
+  Base64Tables tables{};
+  for (auto& table : tables.place) table.fill(kBadCharacter);
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (std::uint32_t value = 0; value < 64; ++value) {
+    const auto c = static_cast<unsigned char>(kAlphabet[value]);
+    tables.place[0][c] = value << 2;
+    tables.place[1][c] = (value >> 4) | ((value & 15u) << 12);
+    tables.place[2][c] = ((value >> 2) << 8) | ((value & 3u) << 22);
+    tables.place[3][c] = value << 16;
+  }
+  return tables;
+}
+
+constexpr Base64Tables kBase64 = MakeBase64Tables();
+
+std::uint32_t DecodeGroup(const unsigned char* in) {
+  return kBase64.place[0][in[0]] | kBase64.place[1][in[1]] | kBase64.place[2][in[2]] |
+         kBase64.place[3][in[3]];
+}
+
+// False for what is no float: beyond its range, or not a number at all.
+bool ParseFloat(std::string_view text, float* value) {
+  const char* const end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, *value);
+  if (result.ec == std::errc{}) return result.ptr == end;
+  if (result.ec != std::errc::result_out_of_range) return false;
+  // Too large and too small look the same to from_chars. A double knows: 1e-50 rounds to zero.
+  double wide = 0;
+  const auto again = std::from_chars(text.data(), end, wide);
+  if (again.ec == std::errc{}) {
+    *value = static_cast<float>(wide);
+    return std::abs(wide) < 1;
+  }
+  *value = 0;
+  return text.size() <= kTinyNumberBytesMax &&
+         (text.find("e-") != std::string_view::npos || text.find("E-") != std::string_view::npos);
+}
+
+// Collects the vectors in the order in which they come; Finish() puts them into place.
+class ReplyHandler final : public JsonHandler {
+ public:
+  ReplyHandler(std::size_t inputs, std::size_t dimensions, std::span<float> vectors)
+      : inputs_(inputs), dimensions_(dimensions), vectors_(vectors) {}
+
+  bool Null() override {
+    if (skipped_ > 0) return true;
+    if (where_ == Where::kEmbedding) return Refuse("holds null among its numbers");
+    if (where_ == Where::kData) return Refuse("is null");
+    if (where_ == Where::kStart) return Refuse("", "the reply is null");
+    if (where_ == Where::kEntry && field_ == Field::kEmbedding) return Refuse("is null");
+    if (where_ == Where::kTop && field_ == Field::kData) return Refuse("", "data is null");
+    return true;
+  }
+  bool Bool(bool) override { return Odd("a boolean"); }
+  bool Number(std::string_view text) override;
+  bool String(std::string_view value) override;
+  bool StartObject() override;
+  bool Key(std::string_view name) override;
+  bool EndObject() override;
+  bool StartArray() override;
+  bool EndArray() override;
+
+  // Empty unless an event was refused.
+  const std::string& refusal() const { return refusal_; }
+  bool has_error() const { return has_error_; }
+  std::optional<std::uint64_t> model_tokens() const {
+    return total_tokens_ ? total_tokens_ : prompt_tokens_;
+  }
+  // What is wrong with the reply as a whole; empty if every row now stands in its place.
+  std::string Finish();
+
+ private:
+  enum class Where { kStart, kTop, kData, kEntry, kEmbedding, kUsage, kEnd };
+  enum class Field { kOther, kData, kUsage, kError, kIndex, kEmbedding, kTotal, kPrompt };
+
+  bool Refuse(const std::string& what, const std::string& whole = {});
+  // A value of a kind that only belongs into fields we do not read.
+  bool Odd(const char* kind);
+  std::span<float> Row(std::size_t i) const {
+    return vectors_.subspan(i * dimensions_, dimensions_);
+  }
+  std::string PlaceByIndex();
+
+  // Constant after construction.
+  const std::size_t inputs_;
+  const std::size_t dimensions_;
+  const std::span<float> vectors_;
+  // The parse.
+  Where where_ = Where::kStart;
+  Field field_ = Field::kOther;
+  int skipped_ = 0;  // Levels inside a value that is not read.
+  std::size_t numbers_ = 0;
+  bool entry_has_embedding_ = false;
+  bool data_seen_ = false;
+  bool has_error_ = false;
+  std::vector<std::optional<std::uint64_t>> indexes_;  // One an entry.
+  std::optional<std::uint64_t> total_tokens_, prompt_tokens_;
+  std::string refusal_;
+};
+
+bool ReplyHandler::Refuse(const std::string& what, const std::string& whole) {
+  refusal_ =
+      whole.empty()
+          ? "vector " + std::to_string(indexes_.empty() ? 0 : indexes_.size() - 1) + " " + what
+          : whole;
+  return false;
+}
+
+bool ReplyHandler::Odd(const char* kind) {
+  if (skipped_ > 0) return true;
+  switch (where_) {
+    case Where::kStart:
+      return Refuse("", std::string("the reply is ") + kind);
+    case Where::kData:
+      return Refuse("", std::string("an entry of data is ") + kind);
+    case Where::kEmbedding:
+      return Refuse(std::string("holds ") + kind + " among its numbers");
+    case Where::kEntry:
+      if (field_ == Field::kEmbedding) return Refuse(std::string("is ") + kind);
+      if (field_ == Field::kIndex) return Refuse(std::string("has ") + kind + " as index");
+      return true;
+    case Where::kTop:
+      if (field_ == Field::kData) return Refuse("", std::string("data is ") + kind);
+      has_error_ |= field_ == Field::kError;
+      return true;
+    case Where::kUsage:
+    case Where::kEnd:
+      return true;
+  }
+  return true;
+}
+
+bool ReplyHandler::Number(std::string_view text) {
+  if (where_ == Where::kEmbedding && skipped_ == 0) {
+    if (numbers_ == dimensions_) {
+      return Refuse("has more than " + std::to_string(dimensions_) + " dimensions");
+    }
+    float value = 0;
+    if (!ParseFloat(text, &value)) return Refuse("holds a number that is no float");
+    vectors_[(indexes_.size() - 1) * dimensions_ + numbers_++] = value;
+    return true;
+  }
+  const bool is_index = where_ == Where::kEntry && field_ == Field::kIndex;
+  if (skipped_ > 0 || !(is_index || where_ == Where::kUsage)) return Odd("a number");
+  std::uint64_t count = 0;
+  const char* const end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, count);
+  const bool whole = result.ec == std::errc{} && result.ptr == end;
+  if (is_index) {
+    if (!whole) return Refuse("has " + EscapeControl(text, 40) + " as index");
+    if (indexes_.back()) return Refuse("has two indexes");
+    indexes_.back() = count;
+  } else if (whole && count <= kModelTokensMax) {
+    if (field_ == Field::kTotal) total_tokens_ = count;
+    if (field_ == Field::kPrompt) prompt_tokens_ = count;
+  }
+  return true;
+}
+
+bool ReplyHandler::String(std::string_view value) {
+  if (skipped_ > 0 || where_ != Where::kEntry || field_ != Field::kEmbedding)
+    return Odd("a string");
+  if (entry_has_embedding_) return Refuse("is given twice");
+  entry_has_embedding_ = true;
+  if (DecodeBase64Floats(value, Row(indexes_.size() - 1))) return true;
+  const std::size_t expected = (dimensions_ * sizeof(float) + 2) / 3 * 4;
+  if (value.size() != expected) {
+    return Refuse("has " + std::to_string(value.size()) + " base64 characters, " +
+                  std::to_string(expected) + " make " + std::to_string(dimensions_) +
+                  " dimensions");
+  }
+  return Refuse("is not base64");
+}
+
+bool ReplyHandler::StartObject() {
+  if (skipped_ > 0) return ++skipped_, true;
+  if (where_ == Where::kStart) return where_ = Where::kTop, true;
+  if (where_ == Where::kData) {
+    if (indexes_.size() == inputs_) {
+      return Refuse(
+          "", "the reply holds more than the " + std::to_string(inputs_) + " vectors asked for");
+    }
+    indexes_.emplace_back();
+    entry_has_embedding_ = false;
+    return where_ = Where::kEntry, true;
+  }
+  if (where_ == Where::kTop && field_ == Field::kUsage) return where_ = Where::kUsage, true;
+  if (!Odd("an object")) return false;
+  return ++skipped_, true;
+}
+
+bool ReplyHandler::Key(std::string_view name) {
+  if (skipped_ > 0) return true;
+  field_ = Field::kOther;
+  if (where_ == Where::kTop) {
+    if (name == "data") field_ = Field::kData;
+    if (name == "usage") field_ = Field::kUsage;
+    if (name == "error") field_ = Field::kError;
+  } else if (where_ == Where::kEntry) {
+    if (name == "index") field_ = Field::kIndex;
+    if (name == "embedding") field_ = Field::kEmbedding;
+  } else if (where_ == Where::kUsage) {
+    if (name == "total_tokens") field_ = Field::kTotal;
+    if (name == "prompt_tokens") field_ = Field::kPrompt;
+  }
+  return true;
+}
+
+bool ReplyHandler::EndObject() {
+  if (skipped_ > 0) return --skipped_, true;
+  if (where_ == Where::kEntry) {
+    if (!entry_has_embedding_) return Refuse("is missing");
+    return where_ = Where::kData, true;
+  }
+  where_ = where_ == Where::kUsage ? Where::kTop : Where::kEnd;
+  return true;
+}
+
+bool ReplyHandler::StartArray() {
+  if (skipped_ > 0) return ++skipped_, true;
+  if (where_ == Where::kTop && field_ == Field::kData) {
+    if (data_seen_) return Refuse("", "the reply holds data twice");
+    data_seen_ = true;
+    return where_ = Where::kData, true;
+  }
+  if (where_ == Where::kEntry && field_ == Field::kEmbedding) {
+    if (entry_has_embedding_) return Refuse("is given twice");
+    entry_has_embedding_ = true;
+    numbers_ = 0;
+    return where_ = Where::kEmbedding, true;
+  }
+  if (!Odd("an array")) return false;
+  return ++skipped_, true;
+}
+
+bool ReplyHandler::EndArray() {
+  if (skipped_ > 0) return --skipped_, true;
+  if (where_ == Where::kEmbedding) {
+    where_ = Where::kEntry;
+    if (numbers_ == dimensions_) return true;
+    return Refuse("has " + std::to_string(numbers_) + " dimensions instead of " +
+                  std::to_string(dimensions_));
+  }
+  where_ = Where::kTop;
+  return true;
+}
+
+std::string ReplyHandler::PlaceByIndex() {
+  std::vector<bool> taken(inputs_, false);
+  for (const std::optional<std::uint64_t>& index : indexes_) {
+    if (!index) return "some vectors have an index and some have none";
+    if (*index >= inputs_) return "index " + std::to_string(*index) + " is out of range";
+    if (taken[*index]) return "index " + std::to_string(*index) + " comes twice";
+    taken[*index] = true;
+  }
+  // Each swap brings one row home.
+  for (std::size_t at = 0; at < inputs_; ++at) {
+    while (*indexes_[at] != at) {
+      const std::size_t home = *indexes_[at];
+      std::swap_ranges(Row(at).begin(), Row(at).end(), Row(home).begin());
+      std::swap(indexes_[at], indexes_[home]);
+    }
+  }
+  return {};
+}
+
+std::string ReplyHandler::Finish() {
+  if (!data_seen_) return "the reply holds no data";
+  if (indexes_.size() != inputs_) {
+    return "the reply holds " + std::to_string(indexes_.size()) + " vectors, " +
+           std::to_string(inputs_) + " were asked for";
+  }
+  const bool by_position =
+      std::none_of(indexes_.begin(), indexes_.end(), [](const auto& index) { return !!index; });
+  if (!by_position) {
+    if (std::string why = PlaceByIndex(); !why.empty()) return why;
+  }
+  for (std::size_t i = 0; i < inputs_; ++i) {
+    if (const char* why = WhyUnusable(Row(i))) return "vector " + std::to_string(i) + " " + why;
+  }
+  return {};
+}
+
+Status BadReply(std::string message) {
+  return Status(Code::kUnavailable, std::move(message)).WithWord("bad_reply");
+}
+
+}  // namespace
+
+bool DecodeBase64Floats(std::string_view base64, std::span<float> row) {
+  const std::size_t bytes = row.size_bytes();
+  if (base64.size() != (bytes + 2) / 3 * 4) return false;
+  const auto* in = reinterpret_cast<const unsigned char*>(base64.data());
+  auto* out = reinterpret_cast<unsigned char*>(row.data());
+  std::uint32_t bad = 0;
+  std::size_t left = bytes;
+  // Four bytes are written where three are meant: the next group mends the fourth.
+  for (; left > 3; left -= 3, in += 4, out += 3) {
+    const std::uint32_t group = DecodeGroup(in);
+    bad |= group;
+    std::memcpy(out, &group, 4);
+  }
+  if (left > 0) {
+    std::array<unsigned char, 4> last = {in[0], in[1], in[2], in[3]};
+    for (std::size_t i = left + 1; i < 4; ++i) {
+      if (last[i] != '=') return false;
+      last[i] = 'A';
+    }
+    const std::uint32_t group = DecodeGroup(last.data());
+    bad |= group;
+    std::memcpy(out, &group, left);
+    if (left < 3 && ((group & 0xFFFFFFu) >> (8 * left)) != 0) return false;
+  }
+  return (bad & kBadCharacter) == 0;
+}
+
+const char* WhyUnusable(std::span<const float> vector) {
+  // Eight sums, so that the compiler can use vector registers without re-ordering a single sum.
+  std::array<float, 8> sums{};
+  std::size_t i = 0;
+  for (; i + 8 <= vector.size(); i += 8) {
+    for (std::size_t j = 0; j < 8; ++j) sums[j] += vector[i + j] * vector[i + j];
+  }
+  float sum = 0;
+  for (; i < vector.size(); ++i) sum += vector[i] * vector[i];
+  for (const float part : sums) sum += part;
+
+  const float square_max = FLT_MAX / static_cast<float>(vector.size());
+  // The usual case: if the sum is below the bound of one square, so is every square.
+  if (sum >= FLT_MIN && sum < square_max) return nullptr;
+  for (const float x : vector) {
+    if (!std::isfinite(x)) return "is not finite";
+    if (x * x >= square_max) return "is too large: its length would overflow";
+  }
+  return sum >= FLT_MIN ? nullptr : "is zero";
+}
+
+Status ReadEmbeddings(std::string_view body, std::size_t inputs, int dimensions,
+                      std::span<float> vectors, std::optional<std::uint64_t>* model_tokens) {
+  EF_CHECK(dimensions > 0 && vectors.size() == inputs * static_cast<std::size_t>(dimensions));
+  if (const std::size_t at = FindInvalidUtf8(body); at != std::string_view::npos)
+    return BadReply("the reply is not UTF-8 at byte " + std::to_string(at));
+  ReplyHandler handler(inputs, static_cast<std::size_t>(dimensions), vectors);
+  const Status parsed = ParseJson(body, kDepthMax, &handler);
+  if (!handler.refusal().empty()) return BadReply(handler.refusal());
+  if (!parsed.ok()) return BadReply("the reply is " + parsed.message());
+  if (handler.has_error()) return BadReply("the reply holds an error: " + DescribeError(body));
+  if (std::string why = handler.Finish(); !why.empty()) return BadReply(std::move(why));
+  *model_tokens = handler.model_tokens();
+  return {};
+}
+
+}  // namespace embedflow

@@ -1,0 +1,35 @@
+// Reads the reply every OpenAI-shaped server gives: {"data":[{"index":0,"embedding":...}],
+// "usage":{...}}. An embedding is an array of numbers or base64 of little-endian float32; its JSON
+// type decides, whatever was asked for.
+#ifndef EMBEDFLOW_PROVIDERS_EMBEDDINGS_REPLY_H_
+#define EMBEDFLOW_PROVIDERS_EMBEDDINGS_REPLY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "embedflow/status.h"
+
+namespace embedflow {
+
+// What `base64` stands for, exactly row.size() floats. False on any other length, a byte outside
+// the standard alphabet, missing padding or left-over bits; `row` is then undefined.
+bool DecodeBase64Floats(std::string_view base64, std::span<float> row);
+
+// The reason why a vector cannot be kept, in words ("is zero", ...), or null if it can: every
+// number finite and smaller than sqrt(FLT_MAX / size), so that no norm or inner product overflows,
+// and the squared length at least FLT_MIN, so that it can be normalised.
+const char* WhyUnusable(std::span<const float> vector);
+
+// Reads `body` into `vectors`, which holds `inputs` rows of `dimensions` floats, row i for text i.
+// Rows are placed by `index`; where no entry has one, by position. `model_tokens` is set where the
+// reply says what was billed. Errors: kUnavailable ("bad_reply") for anything that is not exactly
+// `inputs` usable vectors; `vectors` means nothing then.
+Status ReadEmbeddings(std::string_view body, std::size_t inputs, int dimensions,
+                      std::span<float> vectors, std::optional<std::uint64_t>* model_tokens);
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_PROVIDERS_EMBEDDINGS_REPLY_H_

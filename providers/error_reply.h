@@ -1,0 +1,29 @@
+// What a provider says when it refuses. Shapes differ: {"error":{...}}, {"error":"..."}, a flat
+// {"message":...}, {"detail":...}, HTML, nothing; one reader takes them all.
+#ifndef EMBEDFLOW_PROVIDERS_ERROR_REPLY_H_
+#define EMBEDFLOW_PROVIDERS_ERROR_REPLY_H_
+
+#include <string>
+#include <string_view>
+
+namespace embedflow {
+
+// Raw: the words may echo keys and hold control bytes. Empty where the body does not say.
+struct ErrorReply {
+  std::string message;
+  std::string type;
+  std::string code;  // A number is kept as its text.
+};
+
+// Never fails: a body that is not JSON is its own message.
+ErrorReply ReadError(std::string_view body);
+
+// Fit for a status message: keys redacted, control bytes escaped, cut to 300 bytes.
+std::string Wording(std::string_view words);
+
+// The message of `body` in that form; "no words" where there is none.
+std::string DescribeError(std::string_view body);
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_PROVIDERS_ERROR_REPLY_H_

@@ -1,0 +1,97 @@
+#include "providers/url.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "base/utf8.h"
+
+namespace embedflow {
+namespace {
+
+using Handle = std::unique_ptr<CURLU, decltype(&curl_url_cleanup)>;
+
+constexpr std::size_t kUrlBytesMax = 4096;
+
+Status BadUrl(std::string message) {
+  return Status(Code::kInvalidArgument, std::move(message)).WithWord("bad_url");
+}
+
+// Empty where the part is not there.
+std::string Part(const Handle& handle, CURLUPart part, unsigned flags = 0) {
+  char* text = nullptr;
+  if (curl_url_get(handle.get(), part, &text, flags) != CURLUE_OK) return {};
+  std::string out(text);
+  curl_free(text);
+  return out;
+}
+
+bool IsLoopbackName(const std::string& host) {
+  in_addr v4{};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  std::string lower = host;
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return lower == "localhost" || lower == "[::1]";
+}
+
+Result<Handle> Parse(std::string_view text) {
+  if (text.size() > kUrlBytesMax) {
+    return BadUrl("a URL has at most " + std::to_string(kUrlBytesMax) + " bytes, got " +
+                  std::to_string(text.size()));
+  }
+  const auto plain = [](char c) { return c >= 0x21 && c <= 0x7E; };
+  if (!std::all_of(text.begin(), text.end(), plain))
+    return BadUrl("a URL holds printable ASCII without spaces only");
+  if (text.substr(0, 7) != "http://" && text.substr(0, 8) != "https://") {
+    const std::size_t colon = text.find("://");
+    return BadUrl("a URL begins with http:// or https://, got " +
+                  (colon == std::string_view::npos ? std::string("none of them")
+                                                   : std::string(text.substr(0, colon + 3))));
+  }
+  Handle handle(curl_url(), &curl_url_cleanup);
+  if (!handle) return Status(Code::kInternal, "no memory for a URL");
+  const std::string copy(text);
+  const CURLUcode code =
+      curl_url_set(handle.get(), CURLUPART_URL, copy.c_str(), CURLU_DISALLOW_USER);
+  if (code == CURLUE_USER_NOT_ALLOWED || !Part(handle, CURLUPART_USER).empty())
+    return BadUrl("a URL must hold no user name and no password");
+  if (code != CURLUE_OK) return BadUrl(std::string("not a URL: ") + curl_url_strerror(code));
+  if (text.find('#') != std::string_view::npos) return BadUrl("a URL must hold no fragment (#)");
+  return handle;
+}
+
+Url Describe(const Handle& handle) {
+  Url url;
+  url.text = Part(handle, CURLUPART_URL);
+  url.host = Part(handle, CURLUPART_HOST);
+  url.path = Part(handle, CURLUPART_PATH);
+  url.encrypted = Part(handle, CURLUPART_SCHEME) == "https";
+  url.place = url.host + ":" + Part(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+  url.loopback = IsLoopbackName(url.host);
+  return url;
+}
+
+}  // namespace
+
+Result<Url> ParseUrl(std::string_view text) {
+  EF_ASSIGN_OR_RETURN(const Handle handle, Parse(text));
+  return Describe(handle);
+}
+
+Result<Url> JoinUrl(std::string_view base, std::string_view endpoint) {
+  EF_ASSIGN_OR_RETURN(const Handle handle, Parse(base));
+  if (base.find('?') != std::string_view::npos) return BadUrl("a base URL must have no query (?)");
+  std::string path = Part(handle, CURLUPART_PATH);
+  while (!path.empty() && path.back() == '/') path.pop_back();
+  while (!endpoint.empty() && endpoint.front() == '/') endpoint.remove_prefix(1);
+  path += '/';
+  path += endpoint;
+  if (curl_url_set(handle.get(), CURLUPART_PATH, path.c_str(), 0) != CURLUE_OK)
+    return BadUrl("not a path: " + EscapeControl(endpoint));
+  return Describe(handle);
+}
+
+}  // namespace embedflow
