@@ -4,7 +4,8 @@
 #   - a public header names standard headers and public headers only;
 #   - a source with a header of its own includes that header first, so that headers stand alone;
 #   - every source belongs to a target;
-#   - no file, target or output is called "vector", which would hide <vector>.
+#   - no file, target or output is called "vector", which would hide <vector>;
+#   - a word that an error carries for scripts stands in docs/errors.md.
 # A file of more than 400 lines is only mentioned.
 #
 # Usage: cmake -D ROOT=<tree> -D TARGETS=<file> -P architecture.cmake
@@ -113,6 +114,11 @@ function(check_include file room name)
   set(violations ${violations} PARENT_SCOPE)
 endfunction()
 
+set(errors_page "")
+if(EXISTS ${ROOT}/docs/errors.md)
+  file(READ ${ROOT}/docs/errors.md errors_page)
+endif()
+
 set(sources "")
 foreach(room IN LISTS rooms)
   file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/${room}/*.h ${ROOT}/${room}/*.cc ${ROOT}/${room}/*.cpp)
@@ -142,6 +148,15 @@ foreach(room IN LISTS rooms)
     get_filename_component(stem ${file} NAME_WE)
     if(stem STREQUAL "vector")
       violation("${file}: no file is called vector")
+    endif()
+    if(NOT room STREQUAL "tests")
+      file(STRINGS ${ROOT}/${file} lines_with_words REGEX "WithWord\\(\"")
+      foreach(line IN LISTS lines_with_words)
+        string(REGEX REPLACE ".*WithWord\\(\"([^\"]*)\".*" "\\1" word "${line}")
+        if(NOT errors_page MATCHES "`${word}`")
+          violation("${file}: docs/errors.md does not explain the word ${word}")
+        endif()
+      endforeach()
     endif()
     # A bracket or semicolon in the text would join or split list entries, so lines are counted raw.
     file(READ ${ROOT}/${file} text)

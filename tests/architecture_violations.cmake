@@ -8,13 +8,15 @@ function(make_tree)
   file(WRITE ${WORK}/include/embedflow/status.h "#include <string>\n")
   file(WRITE ${WORK}/base/log.h "#include \"embedflow/status.h\"\n")
   file(WRITE ${WORK}/base/log.cc "#include \"base/log.h\"\n\n#include <vector>\n#include <sys/stat.h>\n")
-  file(WRITE ${WORK}/base/hash.cc "#include <openssl/evp.h>\n")
+  file(WRITE ${WORK}/base/hash.cc
+    "#include <openssl/evp.h>\nreturn status.WithWord(\"disk_full\");\n")
   file(WRITE ${WORK}/pipeline/graph.cc "#include <tbb/flow_graph.h>\n#include \"corpus/open.h\"\n")
   file(WRITE ${WORK}/corpus/open.h "#include \"store/store.h\"\n")
   file(WRITE ${WORK}/store/store.h "#include \"base/log.h\"\n")
   file(WRITE ${WORK}/cli/main.cc "#include <CLI/CLI.hpp>\n#include \"embedflow/status.h\"\n")
   file(WRITE ${WORK}/tests/store/store_test.cc
     "#include <gtest/gtest.h>\n#include <sqlite3.h>\n#include \"store/store.h\"\n")
+  file(WRITE ${WORK}/docs/errors.md "`disk_full`: no room\n")
   file(WRITE ${WORK}/targets.txt "target embedflow\nsource base/log.cc\nsource base/hash.cc\n"
     "source pipeline/graph.cc\nsource cli/main.cc\nsource tests/store/store_test.cc\n")
 endfunction()
@@ -68,3 +70,5 @@ expect_violation(tests/base/orphan_test.cc "int orphan;" "orphan_test.cc: belong
 expect_violation(store/store.cc "#include <string>\n#include \"store/store.h\"" "before its own header")
 expect_violation(vector/vector.h "int vector;" "no file is called vector")
 expect_violation(targets.txt "target vector" "no target or output is called vector")
+expect_violation(base/log.cc "return status.WithWord(\"moonstruck\")\;"
+  "docs/errors.md does not explain the word moonstruck")
