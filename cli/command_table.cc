@@ -1,0 +1,72 @@
+// The commands, in the order of the overview.
+#include "cli/options.h"
+
+namespace embedflow::cli {
+namespace {
+
+std::vector<CommandInfo> MakeCommands() {
+  return {
+      {kIngest,
+       "ingest",
+       "Start",
+       "stream files, CSV, JSON Lines into a corpus",
+       {{"INPUT", true, true}},
+       "INPUT is files, directories, or - for JSON Lines on standard input.",
+       {"embedflow ingest notes/ --into corpus",
+        "zcat log.jsonl.gz | embedflow ingest - --into corpus --text-field body",
+        "embedflow ingest tickets/ --into corpus --provider openai"}},
+      {kSearch,
+       "search",
+       "Start",
+       "ask a corpus",
+       {{"DIR"}, {"QUERY"}},
+       "Prints the chunks nearest to QUERY, best first.",
+       {"embedflow search corpus \"how do refunds work\"",
+        "embedflow search corpus \"refunds\" -k 3 --filter lang=en --json"}},
+      {kStatus,
+       "status",
+       "Look",
+       "what is in it",
+       {{"DIR"}},
+       "Prints counts, spaces, index and sizes.",
+       {"embedflow status corpus"}},
+      {kDead,
+       "dead",
+       "Look",
+       "what failed, and why",
+       {{"DIR"}},
+       "Lists the dead letters: records and chunks that could not be taken in.",
+       {"embedflow dead corpus"}},
+      {kExport,
+       "export",
+       "Look",
+       "chunks and vectors as jsonl or npy",
+       {{"DIR"}},
+       "Writes every chunk with its vector as the provider sent it.",
+       {"embedflow export corpus | head -1",
+        "embedflow export corpus --format npy -o vectors.npy"}},
+      {kVerify,
+       "verify",
+       "Mend",
+       "prove that all is in; --repair",
+       {{"DIR"}},
+       "Reads everything and reconciles documents, chunks, vectors and index.",
+       {"embedflow verify corpus", "embedflow verify corpus --repair"}},
+      {kProviders,
+       "providers",
+       "Tools",
+       "models, limits and prices",
+       {{"NAME", false}},
+       "Prints the profile table, or the one profile of that name.",
+       {"embedflow providers", "embedflow providers openai"}},
+  };
+}
+
+}  // namespace
+
+const std::vector<CommandInfo>& Commands() {
+  static const std::vector<CommandInfo> commands = MakeCommands();
+  return commands;
+}
+
+}  // namespace embedflow::cli

@@ -1,0 +1,287 @@
+// The rows of the option table, in the order of help.
+#include <utility>
+
+#include "cli/options.h"
+
+namespace embedflow::cli {
+namespace {
+
+constexpr unsigned kEvery = kIngest | kSearch | kStatus | kVerify | kExport | kDead | kProviders;
+
+// An Option under construction; what most rows do not need is said behind the row.
+class Row {
+ public:
+  explicit Row(Option option) : option_(std::move(option)) {}
+  Row More(std::string_view text) && {
+    return With([&](Option* o) { o->text = text; });
+  }
+  Row Unit(std::string_view unit) && {
+    return With([&](Option* o) { o->unit = unit; });
+  }
+  Row Default(std::string_view text) && {
+    return With([&](Option* o) { o->default_text = text; });
+  }
+  Row AboveMin() && {
+    return With([](Option* o) { o->above_min = true; });
+  }
+  Row Required() && {
+    return With([](Option* o) { o->required = true; });
+  }
+  Row Repeatable() && {
+    return With([](Option* o) { o->repeatable = true; });
+  }
+  Row Everyday() && {
+    return With([](Option* o) { o->everyday = true; });
+  }
+  const Option& option() const { return option_; }
+
+ private:
+  template <typename F>
+  Row With(F change) {
+    change(&option_);
+    return std::move(*this);
+  }
+  Option option_;
+};
+
+Row Text(std::string_view name, std::string_view value_name, unsigned commands,
+         std::string_view group, std::string_view line) {
+  Option option;
+  option.name = name;
+  option.value_name = value_name;
+  option.commands = commands;
+  option.group = group;
+  option.line = line;
+  return Row(std::move(option));
+}
+
+Row Flag(std::string_view name, unsigned commands, std::string_view group, std::string_view line) {
+  Option option = Text(name, {}, commands, group, line).option();
+  option.kind = Option::Kind::kFlag;
+  return Row(std::move(option));
+}
+
+Row Choice(std::string_view name, std::string_view value_name, unsigned commands,
+           std::string_view group, std::string_view line, std::vector<std::string_view> choices) {
+  Option option = Text(name, value_name, commands, group, line).option();
+  option.kind = Option::Kind::kChoice;
+  option.choices = std::move(choices);
+  return Row(std::move(option));
+}
+
+Row Number(std::string_view name, std::string_view value_name, unsigned commands,
+           std::string_view group, std::string_view line, double min, double max) {
+  Option option = Text(name, value_name, commands, group, line).option();
+  option.kind = Option::Kind::kNumber;
+  option.min = min;
+  option.max = max;
+  return Row(std::move(option));
+}
+
+Row Integer(std::string_view name, std::string_view value_name, unsigned commands,
+            std::string_view group, std::string_view line, double min, double max) {
+  Option option = Number(name, value_name, commands, group, line, min, max).option();
+  option.kind = Option::Kind::kInteger;
+  return Row(std::move(option));
+}
+
+std::vector<Row> CommonAndInput() {
+  return {
+      Text("--into", "DIR", kIngest, "Common", "corpus; made on first use, continued after")
+          .More("The directory that holds documents, chunks, vectors and the index. A "
+                "second run over the same input sends nothing; over a changed input it "
+                "sends what is new. One process writes at a time.")
+          .Required()
+          .Everyday(),
+      Text("--provider", "NAME", kIngest, "Common", "who makes vectors; see embedflow providers")
+          .More("Who turns texts into vectors; embedflow providers lists them. builtin "
+                "works in this process, offline and free: it finds shared words, not "
+                "shared meaning.")
+          .Default("builtin")
+          .Everyday(),
+      Text("--model", "NAME", kIngest, "Common", "model at the provider")
+          .Default("the profile's")
+          .Everyday(),
+      Text("--base-url", "URL", kIngest, "Common", "where an OpenAI-compatible server is")
+          .More("E.g. http://127.0.0.1:8080/v1. A key goes over plain HTTP to this "
+                "machine only; --api-key-env none sends no key.")
+          .Default("the profile's")
+          .Everyday(),
+      Choice("--format", "KIND", kIngest, "Input", "jsonl, csv, tsv, text or markdown",
+             {"auto", "jsonl", "csv", "tsv", "text", "markdown"})
+          .More("What the inputs hold. auto goes by extension, under a further .gz or "
+                ".zst; standard input is JSON Lines.")
+          .Default("auto")
+          .Everyday(),
+      Text("--id-field", "NAME", kIngest, "Input", "where the id is")
+          .More("A string or an integer. A record without one gets an id from the hash "
+                "of its text. Of two records with one id the later counts.")
+          .Default("id")
+          .Everyday(),
+      Text("--text-field", "NAME", kIngest, "Input", "where the text is")
+          .More("Every other scalar field becomes metadata that search can filter by.")
+          .Default("text")
+          .Everyday(),
+      Integer("--max-document-bytes", "N", kIngest, "Input", "longer records become dead letters",
+              1, 1099511627776.0)
+          .Unit("bytes")
+          .Default("67108864"),
+  };
+}
+
+std::vector<Row> ChunkingAndIndex() {
+  return {
+      Choice("--chunker", "KIND", kIngest, "Chunking",
+             "recursive, sentence, markdown, fixed or none",
+             {"recursive", "sentence", "markdown", "fixed", "none"})
+          .More("recursive cuts at paragraphs, then lines, sentences, words; sentence "
+                "only between sentences; markdown never across a heading of the same "
+                "level; fixed by size alone; none embeds whole documents.")
+          .Default("recursive"),
+      Integer("--chunk-size", "N", kIngest, "Chunking", "most tokens of a chunk", 1, 1'000'000)
+          .More("By an estimate that needs no tokenizer. A change makes documents that "
+                "are read again change their chunks.")
+          .Unit("tokens")
+          .Default("256"),
+      Integer("--chunk-overlap", "N", kIngest, "Chunking",
+              "repeated at the start of the next chunk", 0, 500'000)
+          .More("At most half of --chunk-size.")
+          .Unit("tokens")
+          .Default("32, or half of a smaller size"),
+      Choice("--index", "KIND", kIngest, "Index", "auto, flat or none", {"auto", "flat", "none"})
+          .More("flat compares with every vector and is exact; auto is flat. none "
+                "stores vectors without an index.")
+          .Default("auto"),
+      Choice("--metric", "KIND", kIngest, "Index", "cosine, ip or l2", {"cosine", "ip", "l2"})
+          .More("What near means: the angle, the inner product or the distance.")
+          .Default("cosine"),
+  };
+}
+
+std::vector<Row> ProviderAndLimits() {
+  return {
+      Integer("--dimensions", "N", kIngest, "Provider", "numbers in a vector", 1, 65536)
+          .More("Must be given for a model that the profile does not know. Another "
+                "number makes another space in the same corpus; they never mix.")
+          .Default("the model's"),
+      Text("--api-key-env", "NAME", kIngest, "Provider", "variable that holds the key, or none")
+          .More("A key is never an argument, and appears in no log, error or file.")
+          .Default("the profile's"),
+      Text("--api-key-file", "FILE", kIngest, "Provider", "file that holds the key"),
+      Number("--timeout-seconds", "N", kIngest, "Limits", "of a whole request", 0.001, 3600)
+          .Unit("seconds")
+          .Default("the profile's"),
+      Integer("--max-retries", "N", kIngest, "Limits", "after the first attempt", 0, 100)
+          .Default("the profile's"),
+      Integer("--retry-delay-ms", "N", kIngest, "Limits", "before the first retry", 0, 60'000)
+          .More("Doubles with every retry, up to 60 seconds.")
+          .Unit("milliseconds")
+          .Default("the profile's"),
+      Integer("--max-batch-size", "N", kIngest, "Limits", "most texts in a request", 1, 1'000'000)
+          .Default("the profile's"),
+      Number("--rate-limit-rpm", "N", kIngest, "Limits", "requests a minute", 0, 1e9)
+          .More("Requests leave evenly spaced, never in a burst.")
+          .Default("the profile's")
+          .AboveMin(),
+      Number("--rate-limit-tpm", "N", kIngest, "Limits", "tokens a minute", 0, 1e12)
+          .Default("the profile's")
+          .AboveMin(),
+      Integer("--max-concurrency", "N", kIngest, "Limits", "requests in flight at once", 1, 1024)
+          .More("For builtin: batches computed at once.")
+          .Default("the pool's size, or the cores"),
+      Integer("--connection-pool-size", "N", kIngest, "Limits", "connections kept open", 1, 1024)
+          .Default("the profile's"),
+      Choice("--compression-enabled", "BOOL", kIngest, "Limits", "ask for compressed replies",
+             {"true", "false"})
+          .Default("the profile's"),
+  };
+}
+
+std::vector<Row> SearchAndExport() {
+  return {
+      Integer("-k", "N", kSearch, "Search", "most hits", 1, 10'000).Default("10").Everyday(),
+      Choice("--mode", "KIND", kSearch, "Search", "vector: by nearness of vectors", {"vector"})
+          .Default("vector")
+          .Everyday(),
+      Text("--filter", "KEY=VALUE", kSearch, "Search", "only documents with this; repeatable")
+          .More("All filters must hold. Booleans are true and false. A key that nobody "
+                "has finds nothing.")
+          .Repeatable()
+          .Everyday(),
+      Text("--provider", "NAME", kSearch, "Provider", "who embeds the query")
+          .Default("the corpus's")
+          .Everyday(),
+      Text("--model", "NAME", kSearch, "Provider", "model at the provider")
+          .Default("the corpus's")
+          .Everyday(),
+      Text("--base-url", "URL", kSearch, "Provider", "where the server is")
+          .Default("the corpus's")
+          .Everyday(),
+      Text("--api-key-env", "NAME", kSearch, "Provider", "variable that holds the key, or none")
+          .More("A key is never an argument, and appears in no log, error or file.")
+          .Default("the corpus's")
+          .Everyday(),
+      Text("--api-key-file", "FILE", kSearch, "Provider", "file that holds the key").Everyday(),
+      Flag("--repair", kVerify, "Verify", "rebuild what can be derived")
+          .More("Rebuilds the index from the stored vectors and drops vectors that "
+                "belong to no chunk. Buys nothing.")
+          .Everyday(),
+      Choice("--format", "KIND", kExport, "Export", "jsonl or npy", {"jsonl", "npy"})
+          .More("jsonl is one object a chunk. npy is a float32 matrix of one row a "
+                "chunk, in the order of jsonl without the chunks that have no vector; "
+                "the chunk ids of its rows go to FILE.ids.npy (int64).")
+          .Default("jsonl")
+          .Everyday(),
+      Text("-o", "FILE", kExport, "Export", "where to; npy needs it")
+          .More("Written under a temporary name and renamed when it is whole.")
+          .Default("standard output")
+          .Everyday(),
+  };
+}
+
+std::vector<Row> Output() {
+  return {
+      Choice("--progress", "WHEN", kIngest, "Output", "auto, bar, plain or none",
+             {"auto", "bar", "plain", "none"})
+          .More("bar redraws four lines on a terminal; plain is one line at 10 seconds, "
+                "then each minute and when something changes; auto takes the one that "
+                "fits. No control byte ever goes into a pipe.")
+          .Default("auto")
+          .Everyday(),
+      Text("--summary", "FILE", kIngest, "Output", "what the run did, as JSON")
+          .More("Written at the end, also of a run that failed; docs/json.md has its "
+                "fields.")
+          .Everyday(),
+      Text("--ack-log", "FILE", kIngest, "Output", "the ids of committed chunks, as JSON Lines")
+          .More("A line {\"committed\":[...]} is appended after each durable commit, "
+                "never before it."),
+      Flag("--json", kSearch | kStatus | kVerify | kDead | kProviders, "Output",
+           "one line of JSON; docs/json.md has its fields")
+          .More("Errors are a line of JSON too, on standard error.")
+          .Everyday(),
+      Choice("--log-level", "LEVEL", kIngest | kSearch | kVerify | kExport, "Output",
+             "debug, info, warning or error", {"debug", "info", "warning", "error"})
+          .Default("warning"),
+      Choice("--color", "WHEN", kEvery, "Output", "auto, always or never",
+             {"auto", "always", "never"})
+          .More("Nothing is told by colour alone. auto obeys NO_COLOR, then "
+                "CLICOLOR_FORCE, then asks whether the stream is a terminal.")
+          .Default("auto"),
+  };
+}
+
+}  // namespace
+
+const std::vector<Option>& Options() {
+  static const std::vector<Option> options = [] {
+    std::vector<Option> all;
+    for (const auto& rows :
+         {CommonAndInput(), ChunkingAndIndex(), ProviderAndLimits(), SearchAndExport(), Output()}) {
+      for (const Row& row : rows) all.push_back(row.option());
+    }
+    return all;
+  }();
+  return options;
+}
+
+}  // namespace embedflow::cli

@@ -1,0 +1,163 @@
+#include "cli/summary.h"
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "cli/errors.h"
+#include "cli/format.h"
+
+namespace embedflow::cli {
+namespace {
+
+constexpr std::size_t kColumnsMax = 80;
+constexpr std::size_t kLabelColumns = 14;
+constexpr std::size_t kNumberColumns = 12;
+constexpr std::size_t kFactColumns = 22;
+
+// "812,021 read", the number aligned to the right.
+struct Fact {
+  std::string number;
+  std::string what;
+};
+
+// "  documents        812,021 read      812,004 in          17 dead letters"
+std::string Row(const std::string& label, const std::vector<Fact>& facts) {
+  constexpr std::size_t kFactsInLine = 3;
+  std::string text;
+  for (std::size_t i = 0; i < facts.size(); i += kFactsInLine) {
+    std::string line = PadRight("  " + (i == 0 ? label : std::string()), kLabelColumns);
+    for (std::size_t j = i; j < facts.size() && j < i + kFactsInLine; ++j) {
+      const std::string fact = PadLeft(facts[j].number, kNumberColumns) + " " + facts[j].what;
+      line += PadRight(fact, kFactColumns);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+void AddIfAny(std::vector<Fact>* facts, std::uint64_t count, const char* what) {
+  if (count > 0) facts->push_back({WithCommas(count), what});
+}
+
+bool IsNothingNew(const RunSummary& summary) {
+  return summary.documents.unchanged > 0 && summary.documents.ingested == 0 &&
+         summary.documents.deleted == 0 && summary.chunks.embedded == 0 &&
+         summary.provider.requests == 0;
+}
+
+std::string Failures(const RunSummary& summary) {
+  std::string text;
+  if (summary.documents.dead > 0) text = Count(summary.documents.dead, "document");
+  if (summary.chunks.dead > 0) {
+    text += (text.empty() ? "" : " and ") + Count(summary.chunks.dead, "chunk");
+  }
+  if (text.empty()) return Count(summary.dead_letters, "dead letter") + " of earlier runs remain";
+  return text + " failed";
+}
+
+std::string OutcomeLine(const RunSummary& summary, const SummaryContext& context) {
+  const std::string time = Duration(summary.seconds);
+  const std::string is_in =
+      Count(summary.documents.ingested + summary.documents.unchanged, "document") +
+      " are in and searchable.";
+  switch (summary.outcome) {
+    case RunOutcome::kComplete:
+      if (IsNothingNew(summary)) {
+        return "Complete in " + time +
+               ". Nothing new: " + Count(summary.documents.unchanged, "document") +
+               " unchanged, nothing sent.";
+      }
+      return "Complete in " + time + ". Everything read is stored" +
+             (context.has_index ? ", embedded and indexed." : " and embedded; there is no index.");
+    case RunOutcome::kPartial:
+      return "Finished in " + time + "; " + Failures(summary) + ".";
+    case RunOutcome::kInterrupted:
+      return "Interrupted after " + time + ". " + is_in;
+    case RunOutcome::kBudget:
+      return "Stopped at the budget after " + time + ". " + is_in;
+    case RunOutcome::kRefused:
+      return "Refused by the provider after " + time + ". " + is_in;
+    case RunOutcome::kFailed:
+      return "Failed after " + time + ". " + is_in;
+  }
+  return {};
+}
+
+std::string Table(const RunSummary& summary, const SummaryContext& context) {
+  std::vector<Fact> documents = {{WithCommas(summary.documents.read), "read"}};
+  AddIfAny(&documents, summary.documents.ingested, "in");
+  AddIfAny(&documents, summary.documents.unchanged, "unchanged");
+  AddIfAny(&documents, summary.documents.replaced, "replaced");
+  AddIfAny(&documents, summary.documents.empty, "empty");
+  AddIfAny(&documents, summary.documents.deleted, "deleted");
+  AddIfAny(&documents, summary.documents.dead, "dead");
+  AddIfAny(&documents, summary.documents.cancelled, "not taken in");
+  std::string text = Row("documents", documents);
+
+  std::vector<Fact> chunks = {{WithCommas(summary.chunks.total), "total"}};
+  AddIfAny(&chunks, summary.chunks.embedded, context.is_remote ? "bought" : "embedded");
+  AddIfAny(&chunks, summary.chunks.reused, "reused");
+  AddIfAny(&chunks, summary.chunks.dead, "dead");
+  text += Row("chunks", chunks);
+
+  if (context.is_remote) {
+    std::vector<Fact> requests = {{WithCommas(summary.provider.requests), "sent"}};
+    AddIfAny(&requests, summary.provider.retries, "sent again");
+    AddIfAny(&requests, summary.provider.throttled, "throttled");
+    text += Row("requests", requests);
+    text += Row("tokens", {{Short(static_cast<double>(summary.provider.model_tokens)), "billed"}});
+    text += Row("cost", {summary.cost_usd ? Fact{Usd(*summary.cost_usd), ""}
+                                          : Fact{"unknown", "no price for this model"}});
+    text += Row("bought twice", {{WithCommas(summary.provider.vectors_bought_twice), "at most"}});
+  }
+  if (summary.chunks_per_second > 0) {
+    text += Row("speed", {{Short(summary.chunks_per_second), "chunks/s"}});
+  }
+  text += Row("memory", {{Bytes(summary.peak_rss_bytes), "at most"}});
+  if (summary.dead_letters > 0) {
+    text += Row("dead letters", {{WithCommas(summary.dead_letters), "in the corpus"}});
+  }
+  return text;
+}
+
+std::string NextCommands(const RunSummary& summary, const SummaryContext& context) {
+  const std::string corpus = ShellQuoted(context.corpus);
+  const bool is_over =
+      summary.outcome == RunOutcome::kComplete || summary.outcome == RunOutcome::kPartial;
+  std::string text;
+  if (summary.dead_letters > 0) {
+    text += PadRight("  embedflow dead " + corpus, 34) + "  see what failed\n";
+  }
+  if (is_over && context.has_index) {
+    text += PadRight("  embedflow search " + corpus + " \"...\"", 34) + "  ask it\n";
+  } else if (is_over) {
+    text += PadRight("  embedflow export " + corpus, 34) + "  get the vectors\n";
+  } else {
+    text += "To go on, the same command:\n  " + context.command + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string SummaryText(const RunSummary& summary, const SummaryContext& context) {
+  std::string text;
+  for (const std::string& line : Wrap(OutcomeLine(summary, context), kColumnsMax)) {
+    text += line + "\n";
+  }
+  text += "\n";
+  if (!(summary.outcome == RunOutcome::kComplete && IsNothingNew(summary))) {
+    text += Table(summary, context) + "\n";
+  }
+  text += NextCommands(summary, context);
+  for (const ExitCode& exit : ExitCodes()) {
+    if (exit.code == context.exit_code && exit.code != 0) {
+      text += "exit " + std::to_string(exit.code) + ": " + std::string(exit.meaning) + "\n";
+    }
+  }
+  return text;
+}
+
+}  // namespace embedflow::cli
