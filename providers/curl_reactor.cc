@@ -330,6 +330,8 @@ void Reactor::Deliver() {
 }
 
 void Reactor::Wait() {
+  // A transfer that has ended makes room for the next at once.
+  if (!ready_.empty() && active_ < options_.connections_max) return;
   TimePoint until = clock_.Now() + kWaitMax;
   if (!timers_.empty()) until = std::min(until, timers_.front().when);
   if (!done_.empty()) until = std::min(until, first_done_ + options_.tick);

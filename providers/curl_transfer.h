@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -78,7 +79,8 @@ class CurlTransfer {
   bool is_active_ = false;
   TransportJob job_;
   Url url_;
-  std::string url_given_;  // The text url_ was parsed from; most requests go to one address.
+  // The text url_ was parsed from: most requests go to one address.
+  std::optional<std::string> url_given_;
   curl_slist* headers_ = nullptr;
   HttpReply reply_;
   std::size_t header_bytes_ = 0;

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/json_writer.h"
-#include "embedflow/version.h"
 #include "providers/embeddings_reply.h"
 #include "providers/http_outcome.h"
 #include "providers/url.h"
@@ -27,7 +26,7 @@ class OpenAi final : public Dialect {
                options.key_source} {
     headers_ = {{"Content-Type", "application/json"},
                 {"Accept", "application/json"},
-                {"User-Agent", std::string("embedflow/") + Version()}};
+                {"User-Agent", "embedflow/" EMBEDFLOW_VERSION}};
     if (!options.key.empty()) headers_.emplace_back("Authorization", "Bearer " + options.key);
   }
 

@@ -108,9 +108,9 @@ enum class FlakyWire {
 
 struct FlakyReply {
   int status = 200;
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::pair<std::string, std::string>> headers{};
   // Unset: the right vectors, spoilt by `flaw`.
-  std::optional<std::string> body;
+  std::optional<std::string> body{};
   FlakyFlaw flaw = FlakyFlaw::kNone;
   FlakyWire wire = FlakyWire::kWhole;
   // Before the first byte of the reply, and between those of kDrip.
@@ -118,7 +118,7 @@ struct FlakyReply {
   // Closes the connection after a whole reply, without having said so.
   bool closes_after = false;
   // Unset: as the request asks.
-  std::optional<bool> is_base64;
+  std::optional<bool> is_base64{};
   std::size_t giant_bytes = 64u << 20;
 };
 
