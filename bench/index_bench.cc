@@ -24,7 +24,7 @@ namespace {
 constexpr std::size_t kVectors = 100000;
 constexpr std::size_t kDimensions = 512;
 constexpr std::size_t kBatch = 512;
-constexpr IndexStamp kStamp{};
+const IndexStamp kStamp;
 
 const std::vector<float>& Vectors() {
   static const std::vector<float> vectors = [] {
