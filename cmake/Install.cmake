@@ -13,10 +13,8 @@ install(EXPORT embedflow-targets NAMESPACE embedflow:: DESTINATION ${package_dir
 
 # A program beside a shared library finds it wherever the two were installed together.
 file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
-if(TARGET embedflow_cli)
-  set_target_properties(embedflow_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
-  install(TARGETS embedflow_cli)
-endif()
+set_target_properties(embedflow_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
+install(TARGETS embedflow_cli)
 
 configure_package_config_file(cmake/embedflow-config.cmake.in embedflow-config.cmake
   INSTALL_DESTINATION ${package_dir})
