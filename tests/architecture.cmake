@@ -35,7 +35,7 @@ set(homes
   "curl/=providers"
   "rapidjson/=base/json_reader.cc"
   "sqlite3.h=store" "lmdb.h=store"
-  "faiss/=vector" "hwy/=vector" "omp.h=vector"
+  "faiss/=vector" "omp.h=vector"
   "CLI/=cli"
   "unicode/=stages"
   "zlib.h=sources" "zstd.h=sources" "zstd_errors.h=sources"
