@@ -219,6 +219,31 @@ std::string WriteFlakyBody(const FlakyRequest& request, const FlakyReply& reply,
   return body;
 }
 
+std::string ToGzip(std::string_view bytes) {
+  std::string out("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", 10);
+  const auto put = [&out](std::uint32_t value, int count) {  // Lowest byte first.
+    for (int i = 0; i < count; ++i) out += static_cast<char>(value >> (8 * i));
+  };
+  // Stored blocks of at most 65,535 bytes each: nothing gets smaller, but it is gzip.
+  std::uint32_t crc = 0xFFFFFFFFu;
+  for (std::string_view rest = bytes;;) {
+    const std::string_view block = rest.substr(0, 65535);
+    rest.remove_prefix(block.size());
+    put(rest.empty() ? 1 : 0, 1);
+    put(static_cast<std::uint32_t>(block.size()), 2);
+    put(~static_cast<std::uint32_t>(block.size()), 2);
+    out += block;
+    if (rest.empty()) break;
+  }
+  for (const char c : bytes) {
+    crc ^= static_cast<unsigned char>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1u) ? 0xEDB88320u : 0u);
+  }
+  put(~crc, 4);
+  put(static_cast<std::uint32_t>(bytes.size()), 4);
+  return out;
+}
+
 std::string GzipBomb(std::size_t bytes) {
   // One deflate block with the fixed code: a space, then copies of 258 bytes from one byte back,
   // 13 bits each: the code of length 285 is 11000101, that of distance 1 is 00000.

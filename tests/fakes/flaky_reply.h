@@ -21,6 +21,9 @@ std::string WriteFlakyBody(const FlakyRequest& request, const FlakyReply& reply,
 
 std::string ToBase64(std::string_view bytes);
 
+// `bytes` as a gzip stream.
+std::string ToGzip(std::string_view bytes);
+
 // A gzip stream that unpacks to `bytes` spaces; its checksum is wrong, so an unpacker that gets to
 // the end complains.
 std::string GzipBomb(std::size_t bytes);

@@ -314,6 +314,10 @@ class FlakyServer::Impl {
       head += name + ": " + value + "\r\n";
     }
     if (!has_type) head += "Content-Type: application/json\r\n";
+    if (reply.wire == FlakyWire::kGzip) {
+      head += "Content-Encoding: gzip\r\n";
+      body = ToGzip(body);
+    }
     switch (reply.wire) {
       case FlakyWire::kChunked:
         head += "Transfer-Encoding: chunked\r\n\r\n";

@@ -96,6 +96,7 @@ enum class FlakyWire {
   kDrip,             // One byte every `delay`.
   kChunked,          // Right, in chunks.
   kNoLength,         // Right: ended by closing.
+  kGzip,             // Right, compressed.
   kTruncatedLength,  // Content-Length promises more than comes before the close.
   kResetMidBody,
   kResetMidHead,
