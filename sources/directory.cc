@@ -26,7 +26,7 @@ unsigned char KindOf(DIR* directory, const struct dirent& entry) {
   struct stat examined {};
   if (::fstatat(::dirfd(directory), entry.d_name, &examined, AT_SYMLINK_NOFOLLOW) != 0)
     return DT_UNKNOWN;
-  return IFTODT(examined.st_mode);
+  return static_cast<unsigned char>(IFTODT(examined.st_mode));
 }
 
 }  // namespace

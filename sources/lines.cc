@@ -76,7 +76,11 @@ void RecordReader::Gather(std::size_t bytes) {
   }
   if (!is_dropped_) {
     if (gathered_.capacity() < gathered_bytes_) {
-      gathered_.reserve(std::min<std::uint64_t>(2 * gathered_bytes_, record_bytes_max_ + 2));
+      // Doubling, but the last step goes to the limit at once: a copy from just below the limit to
+      // the limit would hold it twice, and pages that are not written cost nothing.
+      const std::uint64_t doubled = 2 * gathered_bytes_;
+      const std::uint64_t all = record_bytes_max_ + 2;
+      gathered_.reserve(doubled > all / 2 ? all : doubled);
     }
     gathered_.append(buffer_.get() + begin_, bytes);
   }
