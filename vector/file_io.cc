@@ -20,12 +20,12 @@ Status IoStatus(int error, const std::string& what, const std::string& path) {
               : status;
 }
 
-Status Damaged(const std::string& path, const std::string& what) {
+Status DamagedFile(const std::string& path, const std::string& what) {
   return Status(Code::kCorruption, path + ": " + what)
       .WithNext("the index can be rebuilt from the stored vectors, nothing is bought again");
 }
 
-FileDescriptor::~FileDescriptor() {
+FileHandle::~FileHandle() {
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -55,7 +55,7 @@ Status TemporaryFile::Place() {
   placed_ = true;
   const std::size_t slash = path_.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
-  const FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const FileHandle directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() < 0 || ::fsync(directory.get()) != 0) {
     return IoStatus(errno, "cannot sync", folder);
   }
@@ -107,7 +107,7 @@ Status ReadAt(int fd, const std::string& path, std::uint64_t offset, void* out,
     const ssize_t got = ::pread(fd, at, bytes, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return IoStatus(errno, "cannot read", path);
-    if (got == 0) return Damaged(path, "is cut short at byte " + std::to_string(offset));
+    if (got == 0) return DamagedFile(path, "is cut short at byte " + std::to_string(offset));
     at += got;
     offset += static_cast<std::uint64_t>(got);
     bytes -= static_cast<std::uint64_t>(got);
@@ -116,7 +116,7 @@ Status ReadAt(int fd, const std::string& path, std::uint64_t offset, void* out,
 }
 
 Status VerifyBlocks(int fd, const std::string& path, std::uint64_t file_bytes) {
-  if (file_bytes < kChecksumBytes) return Damaged(path, "is too short for a checksum");
+  if (file_bytes < kChecksumBytes) return DamagedFile(path, "is too short for a checksum");
   std::string block(kBlockBytes, '\0');
   std::uint64_t checksum = 0;
   const std::uint64_t end = file_bytes - kChecksumBytes;
@@ -129,7 +129,7 @@ Status VerifyBlocks(int fd, const std::string& path, std::uint64_t file_bytes) {
   EF_RETURN_IF_ERROR(ReadAt(fd, path, end, stored.data(), stored.size()));
   std::string_view view = stored;
   if (TakeNumber<std::uint64_t>(&view) != checksum) {
-    return Damaged(path, "the checksum is wrong");
+    return DamagedFile(path, "the checksum is wrong");
   }
   return {};
 }

@@ -21,7 +21,7 @@ inline constexpr std::size_t kChecksumBytes = 8;
 // kIo, "what path: why"; with the word "disk_full" where `error` (an errno) says so.
 Status IoStatus(int error, const std::string& what, const std::string& path);
 // kCorruption, "path: what".
-Status Damaged(const std::string& path, const std::string& what);
+Status DamagedFile(const std::string& path, const std::string& what);
 
 // --- Numbers, little endian on every machine ---
 
@@ -41,12 +41,12 @@ T TakeNumber(std::string_view* in) {
 }
 
 // Owns a file descriptor; -1 is none.
-class FileDescriptor {
+class FileHandle {
  public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.Release()) {}
-  FileDescriptor& operator=(FileDescriptor&&) = delete;
-  ~FileDescriptor();
+  explicit FileHandle(int fd) : fd_(fd) {}
+  FileHandle(FileHandle&& other) noexcept : fd_(other.Release()) {}
+  FileHandle& operator=(FileHandle&&) = delete;
+  ~FileHandle();
   int get() const { return fd_; }
   int Release() { return std::exchange(fd_, -1); }
 
@@ -70,7 +70,7 @@ class TemporaryFile {
 
  private:
   TemporaryFile(int fd, std::string name, std::string path);
-  FileDescriptor fd_;
+  FileHandle fd_;
   const std::string name_;
   const std::string path_;
   bool placed_ = false;

@@ -107,7 +107,7 @@ class FaissReader final : public faiss::IOReader {
 };
 
 struct OpenFile {
-  FileDescriptor fd;
+  FileHandle fd;
   std::uint64_t bytes = 0;
   std::uint64_t header_bytes = 0;
   IndexFileHeader header;
@@ -124,14 +124,14 @@ Status ParseHeader(std::string_view text, const std::string& path, IndexFileHead
   const auto kind = TakeNumber<std::uint32_t>(&text);
   const auto space_bytes = TakeNumber<std::uint32_t>(&text);
   if (dimensions < 1 || dimensions > 65536) {
-    return Damaged(path, "says " + std::to_string(dimensions) + " dimensions");
+    return DamagedFile(path, "says " + std::to_string(dimensions) + " dimensions");
   }
   if (metric > static_cast<std::uint32_t>(Metric::kL2)) {
-    return Damaged(path, "says metric " + std::to_string(metric));
+    return DamagedFile(path, "says metric " + std::to_string(metric));
   }
-  if (kind != kKindFlat) return Damaged(path, "says kind " + std::to_string(kind));
+  if (kind != kKindFlat) return DamagedFile(path, "says kind " + std::to_string(kind));
   if (space_bytes != text.size() - kChecksumBytes) {
-    return Damaged(path, "says " + std::to_string(space_bytes) + " bytes of space name");
+    return DamagedFile(path, "says " + std::to_string(space_bytes) + " bytes of space name");
   }
   header->dimensions = static_cast<int>(dimensions);
   header->metric = static_cast<Metric>(metric);
@@ -147,13 +147,13 @@ Status CheckPayload(const OpenFile& file, const std::string& path) {
   const std::uint64_t bytes = file.header.payload_bytes;
   if (bytes < kFaissHeadBytes || file.header.vectors > bytes / row_bytes ||
       bytes - file.header.vectors * row_bytes > kFaissFrameBytesMax) {
-    return Damaged(path, "says " + std::to_string(file.header.vectors) + " vectors");
+    return DamagedFile(path, "says " + std::to_string(file.header.vectors) + " vectors");
   }
   std::string head(kFaissHeadBytes, '\0');
   EF_RETURN_IF_ERROR(ReadAt(file.fd.get(), path, file.header_bytes, head.data(), head.size()));
   const std::string inside = head.substr(kFaissHeadBytes - 4);
   if (!head.starts_with("IxMp") || (inside != "IxFI" && inside != "IxF2")) {
-    return Damaged(path, "holds an index of another kind");
+    return DamagedFile(path, "holds an index of another kind");
   }
   return {};
 }
@@ -162,29 +162,29 @@ Status CheckPayload(const OpenFile& file, const std::string& path) {
 Result<OpenFile> Open(const std::string& path) {
   // O_NONBLOCK: a pipe of this name must not hold us up. It changes nothing for a regular file.
   OpenFile file{
-      FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)), 0, 0, {}};
+      FileHandle(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)), 0, 0, {}};
   if (file.fd.get() < 0) {
     if (errno == ENOENT) return Status(Code::kNotFound, "no index file " + path);
     return IoStatus(errno, "cannot open", path);
   }
   struct stat info;
   if (::fstat(file.fd.get(), &info) != 0) return IoStatus(errno, "cannot stat", path);
-  if (!S_ISREG(info.st_mode)) return Damaged(path, "is not a regular file");
+  if (!S_ISREG(info.st_mode)) return DamagedFile(path, "is not a regular file");
   file.bytes = static_cast<std::uint64_t>(info.st_size);
 
   std::string text(kFixedBytes, '\0');
   EF_RETURN_IF_ERROR(ReadAt(file.fd.get(), path, 0, text.data(), text.size()));
   std::string_view start = text;
-  if (!start.starts_with(kMagic)) return Damaged(path, "is not an index file");
+  if (!start.starts_with(kMagic)) return DamagedFile(path, "is not an index file");
   start.remove_prefix(kMagic.size());
   if (const auto version = TakeNumber<std::uint32_t>(&start); version != kVersion) {
-    return Damaged(path, "has format version " + std::to_string(version) + ", this program reads " +
-                             std::to_string(kVersion));
+    return DamagedFile(path, "has format version " + std::to_string(version) +
+                                 ", this program reads " + std::to_string(kVersion));
   }
   file.header_bytes = TakeNumber<std::uint32_t>(&start);
   if (file.header_bytes < kFixedBytes + kChecksumBytes ||
       file.header_bytes > kFixedBytes + kSpaceBytesMax + kChecksumBytes) {
-    return Damaged(path, "says " + std::to_string(file.header_bytes) + " bytes of header");
+    return DamagedFile(path, "says " + std::to_string(file.header_bytes) + " bytes of header");
   }
   text.resize(file.header_bytes);
   EF_RETURN_IF_ERROR(ReadAt(file.fd.get(), path, kFixedBytes, text.data() + kFixedBytes,
@@ -192,13 +192,13 @@ Result<OpenFile> Open(const std::string& path) {
   std::string_view checksum = std::string_view(text).substr(text.size() - kChecksumBytes);
   if (TakeNumber<std::uint64_t>(&checksum) !=
       Checksum(std::string_view(text).substr(0, text.size() - kChecksumBytes))) {
-    return Damaged(path, "the header's checksum is wrong");
+    return DamagedFile(path, "the header's checksum is wrong");
   }
   EF_RETURN_IF_ERROR(ParseHeader(text, path, &file.header));
   const std::uint64_t around = file.header_bytes + kChecksumBytes;
   if (file.bytes < around || file.bytes - around != file.header.payload_bytes) {
-    return Damaged(path, "is " + std::to_string(file.bytes) + " bytes long, its header says " +
-                             std::to_string(file.header.payload_bytes + around));
+    return DamagedFile(path, "is " + std::to_string(file.bytes) + " bytes long, its header says " +
+                                 std::to_string(file.header.payload_bytes + around));
   }
   return file;
 }
@@ -258,9 +258,9 @@ Result<IndexFile> ReadIndexFile(const std::string& path) {
     return StatusOf(exception, path);
   } catch (const std::exception& exception) {
     EF_RETURN_IF_ERROR(reader.status());
-    return Damaged(path, std::string("cannot be parsed: ") + exception.what());
+    return DamagedFile(path, std::string("cannot be parsed: ") + exception.what());
   }
-  if (!reader.at_end()) return Damaged(path, "holds more than one index");
+  if (!reader.at_end()) return DamagedFile(path, "holds more than one index");
   return read;
 }
 
