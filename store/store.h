@@ -262,6 +262,9 @@ ContentHash ChunkKey(std::string_view document_id, std::uint32_t ordinal,
                      const ContentHash& text_hash);
 inline ChunkId ChunkIdOf(const ContentHash& key) { return static_cast<ChunkId>(key.high64() >> 1); }
 
+// Names and versions of the libraries that keep things, a line each.
+std::string StoreVersion();
+
 }  // namespace embedflow
 
 #endif  // EMBEDFLOW_STORE_STORE_H_

@@ -1,0 +1,409 @@
+#include "store/commit.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/utf8.h"
+
+namespace embedflow {
+namespace {
+
+constexpr std::size_t kIdBytesMax = 1024;
+
+Status Invalid(const DocumentCommit& commit, const std::string& what) {
+  return Status(Code::kInvalidArgument,
+                "document \"" + EscapeControl(commit.document->id, 100) + "\": " + what);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Committer>> Committer::Open(Writer* writer) {
+  std::unique_ptr<Committer> committer(new Committer(writer));
+  Database& database = writer->database();
+  EF_ASSIGN_OR_RETURN(committer->letters_, Letters::Open(writer));
+  EF_ASSIGN_OR_RETURN(committer->fields_, Fields::Open(&database));
+  EF_RETURN_IF_ERROR(committer->PrepareDocuments());
+  EF_RETURN_IF_ERROR(committer->PrepareChunks());
+  EF_ASSIGN_OR_RETURN(const std::int64_t last,
+                      database.QueryInt("SELECT max(document) FROM documents"));
+  committer->next_document_ = last + 1;
+  EF_ASSIGN_OR_RETURN(const std::int64_t empty,
+                      database.QueryInt("SELECT EXISTS(SELECT 1 FROM empty_records)"));
+  committer->has_empty_records_ = empty != 0;
+  return committer;
+}
+
+Status Committer::PrepareDocuments() {
+  Database& database = writer_->database();
+  EF_ASSIGN_OR_RETURN(find_document_, database.Prepare(kDocumentById));
+  EF_ASSIGN_OR_RETURN(
+      insert_document_,
+      database.Prepare("INSERT INTO documents(id, text_hash, metadata_hash, chunking, spaces, run,"
+                       " sequence, chunks, chunks_dead, file, line, text_bytes, text_sum,"
+                       " metadata_sum, checksum, document)"
+                       " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  EF_ASSIGN_OR_RETURN(
+      update_document_,
+      database.Prepare("UPDATE documents SET id = ?, text_hash = ?, metadata_hash = ?,"
+                       " chunking = ?, spaces = ?, run = ?, sequence = ?, chunks = ?,"
+                       " chunks_dead = ?, file = ?, line = ?, text_bytes = ?, text_sum = ?,"
+                       " metadata_sum = ?, checksum = ? WHERE document = ?"));
+  EF_ASSIGN_OR_RETURN(delete_document_,
+                      database.Prepare("DELETE FROM documents WHERE document = ?"));
+  EF_ASSIGN_OR_RETURN(
+      insert_text_,
+      database.Prepare("INSERT INTO texts(metadata, text, document) VALUES(?, ?, ?)"));
+  EF_ASSIGN_OR_RETURN(
+      update_text_, database.Prepare("UPDATE texts SET metadata = ?, text = ? WHERE document = ?"));
+  EF_ASSIGN_OR_RETURN(delete_text_, database.Prepare("DELETE FROM texts WHERE document = ?"));
+  EF_ASSIGN_OR_RETURN(read_metadata_,
+                      database.Prepare("SELECT metadata FROM texts WHERE document = ?"));
+  EF_ASSIGN_OR_RETURN(find_empty_,
+                      database.Prepare("SELECT run, sequence FROM empty_records WHERE id = ?"));
+  EF_ASSIGN_OR_RETURN(
+      put_empty_,
+      database.Prepare("INSERT OR REPLACE INTO empty_records(id, run, sequence) VALUES(?, ?, ?)"));
+  return {};
+}
+
+Status Committer::PrepareChunks() {
+  Database& database = writer_->database();
+  EF_ASSIGN_OR_RETURN(chunks_of_document_, database.Prepare(kChunksByPlace));
+  EF_ASSIGN_OR_RETURN(
+      insert_chunk_,
+      database.Prepare("INSERT INTO chunks(place, chunk_id, begin, end, heading, text_hash,"
+                       " dead_spaces, checksum) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"));
+  EF_ASSIGN_OR_RETURN(
+      update_chunk_,
+      database.Prepare("UPDATE chunks SET begin = ?, end = ?, heading = ?, dead_spaces = ?,"
+                       " checksum = ? WHERE place = ?"));
+  EF_ASSIGN_OR_RETURN(delete_chunk_, database.Prepare("DELETE FROM chunks WHERE place = ?"));
+  return {};
+}
+
+Status Committer::Validate(const CommitGroup& group) const {
+  for (const DocumentCommit& commit : group.documents) {
+    EF_CHECK(commit.document != nullptr && commit.chunks != nullptr);
+    const std::string& id = commit.document->id;
+    if (id.empty() || id.size() > kIdBytesMax || id.find('\0') != std::string::npos) {
+      return Invalid(commit, "an id must have 1 to 1024 bytes and no NUL, got " +
+                                 std::to_string(id.size()) + " bytes");
+    }
+    if (commit.chunks->size() > kOrdinalsMax) {
+      return Invalid(commit, "a document must have at most 67108864 chunks, got " +
+                                 std::to_string(commit.chunks->size()));
+    }
+    for (const ChunkRow& chunk : *commit.chunks) {
+      if (chunk.begin >= chunk.end || chunk.end > commit.document->text.size()) {
+        return Invalid(commit, "a chunk is no span of its text");
+      }
+    }
+  }
+  return {};
+}
+
+Result<CommitResult> Committer::Run(const CommitGroup& group, std::uint64_t* generations_changed) {
+  const std::size_t size = group.documents.size();
+  CommitResult result;
+  result.fates.assign(size, CommitResult::Fate::kSuperseded);
+  result.chunk_ids.resize(size);
+  result.chunk_is_new.resize(size);
+  result.replaced_other.assign(size, 0);
+  generations_changed_ = 0;
+  // Of several records with one id only the last one read is written.
+  std::unordered_map<std::string_view, std::size_t> last;
+  for (std::size_t i = 0; i < size; ++i) {
+    const auto [at, is_first] = last.try_emplace(group.documents[i].document->id, i);
+    if (!is_first && group.documents[at->second].sequence <= group.documents[i].sequence) {
+      at->second = i;
+    }
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    if (last.at(group.documents[i].document->id) == i) {
+      EF_RETURN_IF_ERROR(CommitOne(group, i, &result));
+    }
+  }
+  EF_RETURN_IF_ERROR(CommitLetters(group, result));
+  *generations_changed = generations_changed_;
+  return result;
+}
+
+Result<std::optional<DocumentRow>> Committer::Find(std::string_view id) {
+  EF_ASSIGN_OR_RETURN(const bool found, find_document_.BindText(id).Step());
+  if (!found) return std::optional<DocumentRow>();
+  DocumentRow row;
+  EF_RETURN_IF_ERROR(ReadDocument(writer_->database(), find_document_, &row));
+  find_document_.Reset();
+  return std::optional<DocumentRow>(std::move(row));
+}
+
+Result<bool> Committer::IsSuperseded(const CommitGroup& group, const DocumentCommit& commit,
+                                     const std::optional<DocumentRow>& old) {
+  if (old && old->state.run == group.run && old->sequence > commit.sequence) return true;
+  if (!has_empty_records_) return false;
+  EF_ASSIGN_OR_RETURN(const bool found, find_empty_.BindText(commit.document->id).Step());
+  if (!found) return false;
+  const bool is_later =
+      find_empty_.Int(0) == group.run && find_empty_.Unsigned(1) > commit.sequence;
+  find_empty_.Reset();
+  return is_later;
+}
+
+Status Committer::CommitOne(const CommitGroup& group, std::size_t i, CommitResult* result) {
+  const DocumentCommit& commit = group.documents[i];
+  EF_ASSIGN_OR_RETURN(const std::optional<DocumentRow> old, Find(commit.document->id));
+  EF_ASSIGN_OR_RETURN(const bool superseded, IsSuperseded(group, commit, old));
+  if (superseded) return {};
+  const bool replaces = old && old->state.run == group.run && old->sequence < commit.sequence;
+  result->replaced_other[i] = replaces ? 1 : 0;
+  if (commit.chunks->empty()) return CommitEmpty(group, i, old, result);
+
+  Change change;
+  change.commit = &commit;
+  change.old = old ? &*old : nullptr;
+  change.same =
+      old && old->state.text_hash == commit.text_hash && old->state.chunking == commit.chunking;
+  change.spaces_before = old ? old->state.spaces : 0;
+  change.spaces = SpaceBit(group.space) | (change.same ? change.spaces_before : 0);
+  change.number = old ? old->number : next_document_++;
+  generations_changed_ |= change.spaces_before ^ change.spaces;
+  EF_RETURN_IF_ERROR(MergeChunks(group, &change, &result->chunk_ids[i], &result->chunk_is_new[i],
+                                 &result->removed));
+  EF_RETURN_IF_ERROR(WriteDocument(group, change));
+  EF_RETURN_IF_ERROR(letters_->DropOfDocument(commit.document->id, change.same ? group.space : 0));
+  result->fates[i] = replaces ? CommitResult::Fate::kReplacedOther : CommitResult::Fate::kIngested;
+  return {};
+}
+
+Status Committer::CommitEmpty(const CommitGroup& group, std::size_t i,
+                              const std::optional<DocumentRow>& old, CommitResult* result) {
+  const DocumentCommit& commit = group.documents[i];
+  if (old) EF_RETURN_IF_ERROR(Remove(*old, &result->removed));
+  // So that an earlier record of this run, which may be committed later, does not come back.
+  EF_RETURN_IF_ERROR(
+      put_empty_.BindText(commit.document->id).Bind(group.run).BindUnsigned(commit.sequence).Run());
+  has_empty_records_ = true;
+  result->fates[i] = CommitResult::Fate::kEmpty;
+  return {};
+}
+
+Status Committer::Remove(const DocumentRow& old, std::vector<ChunkId>* removed) {
+  EF_RETURN_IF_ERROR(ReadOldChunks(old));
+  for (const StoredChunkRow& chunk : old_chunks_) {
+    EF_RETURN_IF_ERROR(DeleteChunk(chunk));
+    removed->push_back(chunk.id);
+  }
+  EF_ASSIGN_OR_RETURN(const bool has_text, read_metadata_.Bind(old.number).Step());
+  if (has_text) {
+    const std::string metadata(read_metadata_.Bytes(0));
+    read_metadata_.Reset();
+    EF_RETURN_IF_ERROR(fields_->Remove(old.number, metadata));
+  }
+  EF_RETURN_IF_ERROR(delete_text_.Bind(old.number).Run());
+  EF_RETURN_IF_ERROR(delete_document_.Bind(old.number).Run());
+  EF_RETURN_IF_ERROR(letters_->DropOfDocument(old.id, 0));
+  --writer_->totals().documents;
+  writer_->totals().documents_sum -= old.checksum();
+  generations_changed_ |= old.state.spaces;
+  return {};
+}
+
+Status Committer::ReadOldChunks(const DocumentRow& old) {
+  old_chunks_.clear();
+  chunks_of_document_.Bind(PlaceOf(old.number, 0)).Bind(PlaceOf(old.number, kOrdinalsMax - 1));
+  for (;;) {
+    EF_ASSIGN_OR_RETURN(const bool row, chunks_of_document_.Step());
+    if (!row) break;
+    StoredChunkRow chunk;
+    EF_RETURN_IF_ERROR(ReadChunk(writer_->database(), chunks_of_document_, &chunk));
+    if (OrdinalOf(chunk.place) != old_chunks_.size()) {
+      return Damaged(writer_->database(), ChunkName(chunk.place), "the one before it is missing");
+    }
+    old_chunks_.push_back(std::move(chunk));
+  }
+  if (old_chunks_.size() != old.chunks) {
+    return Damaged(writer_->database(), DocumentName(old.number), "some of its chunks are missing");
+  }
+  return {};
+}
+
+Status Committer::MergeChunks(const CommitGroup& group, Change* change, std::vector<ChunkId>* ids,
+                              std::vector<char>* is_new, std::vector<ChunkId>* removed) {
+  old_chunks_.clear();
+  if (change->old != nullptr) EF_RETURN_IF_ERROR(ReadOldChunks(*change->old));
+  const std::vector<ChunkRow>& chunks = *change->commit->chunks;
+  const std::uint64_t bit = SpaceBit(group.space);
+  const std::uint64_t both = change->spaces_before | change->spaces;
+  // Deleted first: a new chunk may take an id that an old one gives up.
+  for (std::size_t i = 0; i < old_chunks_.size(); ++i) {
+    if (i < chunks.size() && old_chunks_[i].text_hash == chunks[i].text_hash) continue;
+    EF_RETURN_IF_ERROR(DeleteChunk(old_chunks_[i]));
+    removed->push_back(old_chunks_[i].id);
+    generations_changed_ |= both;
+  }
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    const ChunkRow& chunk = chunks[i];
+    const bool kept = i < old_chunks_.size() && old_chunks_[i].text_hash == chunk.text_hash;
+    const std::uint64_t dead_before = kept ? old_chunks_[i].dead_spaces : 0;
+    StoredChunkRow row{PlaceOf(change->number, i),
+                       kept ? old_chunks_[i].id : 0,
+                       chunk.begin,
+                       chunk.end,
+                       chunk.heading,
+                       chunk.text_hash,
+                       chunk.dead ? bit : 0};
+    if (change->same) row.dead_spaces |= dead_before & ~bit;
+    if (kept) {
+      EF_RETURN_IF_ERROR(UpdateChunk(old_chunks_[i], row));
+    } else {
+      EF_RETURN_IF_ERROR(InsertChunk(&row, chunk.key));
+      generations_changed_ |= both;
+    }
+    const bool was_in_index = kept && (change->spaces_before & bit & ~dead_before) != 0;
+    if (was_in_index == chunk.dead) generations_changed_ |= was_in_index ? both : bit;
+    if (was_in_index && chunk.dead) removed->push_back(row.id);
+    if (row.dead_spaces != 0) ++change->chunks_dead;
+    ids->push_back(chunk.dead ? 0 : row.id);
+    is_new->push_back(!chunk.dead && !was_in_index);
+  }
+  return {};
+}
+
+Status Committer::InsertChunk(StoredChunkRow* row, const ContentHash& key) {
+  row->id = FirstChunkId(key);
+  for (int probe = 0; probe < kChunkIdProbesMax; ++probe) {
+    const std::uint64_t checksum = row->checksum();
+    EF_ASSIGN_OR_RETURN(const bool inserted, insert_chunk_.Bind(row->place)
+                                                 .Bind(row->id)
+                                                 .BindUnsigned(row->begin)
+                                                 .BindUnsigned(row->end)
+                                                 .BindText(row->heading)
+                                                 .BindHash(row->text_hash)
+                                                 .BindUnsigned(row->dead_spaces)
+                                                 .BindUnsigned(checksum)
+                                                 .RunUnlessTaken());
+    if (inserted) {
+      ++writer_->totals().chunks;
+      writer_->totals().chunks_sum += checksum;
+      return {};
+    }
+    Log(LogLevel::kInfo, "chunk id " + std::to_string(row->id) + " is taken; " +
+                             ChunkName(row->place) + " gets the next");
+    row->id = NextChunkId(row->id);
+  }
+  return Status(Code::kInternal, "no chunk id is free for " + ChunkName(row->place));
+}
+
+Status Committer::DeleteChunk(const StoredChunkRow& row) {
+  EF_RETURN_IF_ERROR(delete_chunk_.Bind(row.place).Run());
+  --writer_->totals().chunks;
+  writer_->totals().chunks_sum -= row.checksum();
+  return {};
+}
+
+Status Committer::UpdateChunk(const StoredChunkRow& old, const StoredChunkRow& row) {
+  const std::uint64_t checksum = row.checksum();
+  const std::uint64_t before = old.checksum();
+  if (checksum == before) return {};
+  writer_->totals().chunks_sum += checksum - before;
+  return update_chunk_.BindUnsigned(row.begin)
+      .BindUnsigned(row.end)
+      .BindText(row.heading)
+      .BindUnsigned(row.dead_spaces)
+      .BindUnsigned(checksum)
+      .Bind(row.place)
+      .Run();
+}
+
+Status Committer::WriteDocument(const CommitGroup& group, const Change& change) {
+  const DocumentCommit& commit = *change.commit;
+  const std::string metadata = MetadataJson(commit.document->metadata);
+  DocumentRow row;
+  row.number = change.number;
+  row.id = commit.document->id;
+  row.state = {commit.text_hash, commit.metadata_hash, commit.chunking, change.spaces,
+               group.run,        change.chunks_dead};
+  row.sequence = commit.sequence;
+  row.chunks = commit.chunks->size();
+  row.origin = commit.origin;
+  row.text_bytes = commit.document->text.size();
+  row.text_sum = Checksum(commit.document->text);
+  row.metadata_sum = Checksum(metadata);
+  const std::uint64_t checksum = row.checksum();
+  Statement& write = change.old == nullptr ? insert_document_ : update_document_;
+  EF_RETURN_IF_ERROR(write.BindText(row.id)
+                         .BindHash(row.state.text_hash)
+                         .BindHash(row.state.metadata_hash)
+                         .BindHash(row.state.chunking)
+                         .BindUnsigned(row.state.spaces)
+                         .Bind(row.state.run)
+                         .BindUnsigned(row.sequence)
+                         .BindUnsigned(row.chunks)
+                         .Bind(row.state.chunks_dead)
+                         .BindText(row.origin.file)
+                         .BindUnsigned(row.origin.line)
+                         .BindUnsigned(row.text_bytes)
+                         .BindUnsigned(row.text_sum)
+                         .BindUnsigned(row.metadata_sum)
+                         .BindUnsigned(checksum)
+                         .Bind(row.number)
+                         .Run());
+  Totals& totals = writer_->totals();
+  totals.documents_sum += checksum;
+  if (change.old == nullptr) {
+    ++totals.documents;
+  } else {
+    totals.documents_sum -= change.old->checksum();
+  }
+  return WriteText(change, row, metadata);
+}
+
+Status Committer::WriteText(const Change& change, const DocumentRow& row,
+                            std::string_view metadata_json) {
+  const DocumentRow* old = change.old;
+  const bool metadata_kept = old != nullptr && old->metadata_sum == row.metadata_sum;
+  if (metadata_kept && old->text_bytes == row.text_bytes && old->text_sum == row.text_sum) {
+    return {};
+  }
+  if (old != nullptr && !metadata_kept) {
+    EF_ASSIGN_OR_RETURN(const bool found, read_metadata_.Bind(row.number).Step());
+    const std::string before(found ? read_metadata_.Bytes(0) : std::string_view("{}"));
+    read_metadata_.Reset();
+    EF_RETURN_IF_ERROR(fields_->Remove(row.number, before));
+  }
+  if (!metadata_kept) EF_RETURN_IF_ERROR(fields_->Add(row.number, metadata_json));
+  Statement& write = old == nullptr ? insert_text_ : update_text_;
+  return write.BindText(metadata_json)
+      .BindBlob(change.commit->document->text)
+      .Bind(row.number)
+      .Run();
+}
+
+Status Committer::CommitLetters(const CommitGroup& group, const CommitResult& result) {
+  // A letter names its document by id, so of several records with one id it may be about one that
+  // was not written: only dead chunks of the one that was have letters.
+  std::unordered_map<std::string_view, const DocumentCommit*> written;
+  for (std::size_t i = 0; i < group.documents.size(); ++i) {
+    const DocumentCommit*& entry = written[group.documents[i].document->id];
+    if (result.fates[i] != CommitResult::Fate::kSuperseded) entry = &group.documents[i];
+  }
+  for (const DeadLetter& letter : group.dead_letters) {
+    if (IsChunkLetter(letter)) {
+      const auto found = written.find(letter.document_id);
+      if (found != written.end()) {
+        if (found->second == nullptr) continue;
+        const std::vector<ChunkRow>& chunks = *found->second->chunks;
+        const bool is_dead = std::any_of(chunks.begin(), chunks.end(), [&](const ChunkRow& chunk) {
+          return chunk.dead && chunk.begin == letter.begin && chunk.end == letter.end;
+        });
+        if (!is_dead) continue;
+      }
+    }
+    EF_RETURN_IF_ERROR(letters_->Put(letter, group.space, group.run));
+  }
+  return {};
+}
+
+}  // namespace embedflow

@@ -1,0 +1,273 @@
+#include "store/database.h"
+
+#include <sqlite3.h>
+
+#include <cerrno>
+
+#include "base/log.h"
+#include "base/utf8.h"
+#include "store/directory.h"
+
+namespace embedflow {
+namespace {
+
+// The WAL is copied into the file when it has grown to this many pages, 64 MiB. It grows on while a
+// reader stays inside one scan.
+constexpr int kCheckpointPages = 16384;
+
+// One statement an entry, in the order sqlite_schema lists them. Compared word for word when a
+// corpus is opened, so a change here is a new format version. docs/formats.md explains the columns.
+constexpr const char* kSchema[] = {
+    "CREATE TABLE totals(one INTEGER PRIMARY KEY, commits INTEGER NOT NULL,"
+    " documents INTEGER NOT NULL, chunks INTEGER NOT NULL, dead_letters INTEGER NOT NULL,"
+    " documents_sum INTEGER NOT NULL, chunks_sum INTEGER NOT NULL, letters_sum INTEGER NOT NULL,"
+    " checksum INTEGER NOT NULL)",
+    "CREATE TABLE spaces(space INTEGER PRIMARY KEY, provider TEXT NOT NULL, model TEXT NOT NULL,"
+    " revision TEXT NOT NULL, dimensions INTEGER NOT NULL, input_type TEXT NOT NULL,"
+    " digest TEXT NOT NULL, base_url TEXT NOT NULL, api_key_env TEXT NOT NULL,"
+    " index_kind TEXT NOT NULL, metric TEXT NOT NULL, generation INTEGER NOT NULL,"
+    " checksum INTEGER NOT NULL)",
+    "CREATE TABLE documents(document INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
+    " text_hash BLOB NOT NULL, metadata_hash BLOB NOT NULL, chunking BLOB NOT NULL,"
+    " spaces INTEGER NOT NULL, run INTEGER NOT NULL, sequence INTEGER NOT NULL,"
+    " chunks INTEGER NOT NULL, chunks_dead INTEGER NOT NULL, file TEXT NOT NULL,"
+    " line INTEGER NOT NULL, text_bytes INTEGER NOT NULL, text_sum INTEGER NOT NULL,"
+    " metadata_sum INTEGER NOT NULL, checksum INTEGER NOT NULL)",
+    "CREATE TABLE texts(document INTEGER PRIMARY KEY, metadata TEXT NOT NULL, text BLOB NOT NULL)",
+    "CREATE TABLE chunks(place INTEGER PRIMARY KEY, chunk_id INTEGER NOT NULL UNIQUE,"
+    " begin INTEGER NOT NULL, end INTEGER NOT NULL, heading TEXT NOT NULL,"
+    " text_hash BLOB NOT NULL, dead_spaces INTEGER NOT NULL, checksum INTEGER NOT NULL)",
+    "CREATE TABLE fields(field INTEGER NOT NULL, document INTEGER NOT NULL,"
+    " PRIMARY KEY(field, document)) WITHOUT ROWID",
+    "CREATE TABLE dead_letters(letter BLOB PRIMARY KEY, reason TEXT NOT NULL,"
+    " provider_says TEXT NOT NULL, document_id TEXT NOT NULL, file TEXT NOT NULL,"
+    " line INTEGER NOT NULL, begin INTEGER NOT NULL, end INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL, wall_ms INTEGER NOT NULL, space INTEGER NOT NULL,"
+    " run INTEGER NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX dead_letters_by_document ON dead_letters(document_id)",
+    "CREATE TABLE empty_records(id TEXT PRIMARY KEY, run INTEGER NOT NULL,"
+    " sequence INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE runs(run INTEGER PRIMARY KEY, space INTEGER NOT NULL,"
+    " in_flight_max INTEGER NOT NULL, began_ms INTEGER NOT NULL, ended_ms INTEGER,"
+    " summary TEXT NOT NULL, checksum INTEGER NOT NULL)",
+    "CREATE TABLE run_samples(run INTEGER NOT NULL, sample INTEGER NOT NULL,"
+    " wall_ms INTEGER NOT NULL, progress TEXT NOT NULL, checksum INTEGER NOT NULL,"
+    " PRIMARY KEY(run, sample)) WITHOUT ROWID",
+};
+
+std::string DatabasePath(const std::string& directory) { return directory + "/" + kDatabaseFile; }
+
+// Whether the file is of a format that this build can use. The version is read before anything else
+// so that a newer corpus is left as it is.
+Status CheckFormat(Database* database) {
+  const std::string printable = EscapeControl(database->path());
+  EF_ASSIGN_OR_RETURN(const std::int64_t application, database->QueryInt("PRAGMA application_id"));
+  if (application != kApplicationId) {
+    return Status(Code::kCorruption, printable + " is not a database of embedflow");
+  }
+  EF_ASSIGN_OR_RETURN(const std::int64_t version, database->QueryInt("PRAGMA user_version"));
+  if (version > kFormatVersion) {
+    return Status(Code::kUnsupported, printable + " has format version " + std::to_string(version) +
+                                          ", this build knows " + std::to_string(kFormatVersion))
+        .WithWord("newer_format")
+        .WithKept("nothing was changed")
+        .WithNext("use the embedflow that wrote it, or a newer one");
+  }
+  if (version < kFormatVersion) {
+    return Status(Code::kCorruption, printable + " has format version " + std::to_string(version) +
+                                         ", which never was");
+  }
+  return CheckSchema(database);
+}
+
+Status CheckSeal(const std::string& directory, Database* database, const Result<Totals>& seal) {
+  Totals totals;
+  EF_RETURN_IF_ERROR(ReadTotals(database, &totals));
+  if (!seal.ok()) {
+    Log(LogLevel::kWarning, seal.status().message());
+    return {};
+  }
+  if (seal->commits <= totals.commits) return {};
+  return Status(Code::kCorruption, EscapeControl(DatabasePath(directory)) +
+                                       " or its -wal has lost commits: it ends "
+                                       "with " +
+                                       std::to_string(totals.commits) + ", " + kSealFile + " saw " +
+                                       std::to_string(seal->commits))
+      .WithNext("restore the whole directory from a copy");
+}
+
+// SQLite reads a WAL only where it can make the -shm file; without a WAL there is nothing to miss.
+Result<std::unique_ptr<Database>> OpenUnwritable(const std::string& directory, Status why) {
+  const std::string path = DatabasePath(directory);
+  EF_ASSIGN_OR_RETURN(const long long wal_bytes, FileBytes(path + "-wal"));
+  if (wal_bytes > 0) return why;
+  return Database::Open(path, Database::Access::kImmutable);
+}
+
+}  // namespace
+
+Status CheckSchema(Database* database) {
+  EF_ASSIGN_OR_RETURN(Statement rows,
+                      database->Prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL"
+                                        " ORDER BY rowid"));
+  for (const char* wanted : kSchema) {
+    EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row || rows.Bytes(0) != wanted) {
+      return Damaged(*database, "schema", "it is not the one of its format version");
+    }
+  }
+  EF_ASSIGN_OR_RETURN(const bool more, rows.Step());
+  if (more) return Damaged(*database, "schema", "it holds something that is not ours");
+  return {};
+}
+
+Result<std::unique_ptr<Database>> OpenForReading(const std::string& directory) {
+  EF_RETURN_IF_ERROR(ExamineDirectory(directory));
+  const std::string path = DatabasePath(directory);
+  EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(path));
+  if (bytes < 0) {
+    return Status(Code::kNotFound, "there is no corpus in " + EscapeControl(directory))
+        .WithNext("check the path, or make one with embedflow ingest");
+  }
+  // Before the database: it can only have gone further since.
+  const Result<Totals> seal = Seal::Read(directory);
+  Result<std::unique_ptr<Database>> opened = Database::Open(path, Database::Access::kRead);
+  if (!opened.ok() && opened.status().code() == Code::kIo) {
+    opened = OpenUnwritable(directory, opened.status());
+  }
+  EF_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, std::move(opened));
+  EF_ASSIGN_OR_RETURN(const std::int64_t version, database->QueryInt("PRAGMA user_version"));
+  EF_ASSIGN_OR_RETURN(const std::int64_t tables,
+                      database->QueryInt("SELECT count(*) FROM sqlite_schema"));
+  if (version == 0 && tables == 0) {
+    // Its making was cut off, or has just begun.
+    return Status(Code::kNotFound, "there is no corpus in " + EscapeControl(directory) + " yet")
+        .WithNext("run embedflow ingest");
+  }
+  EF_RETURN_IF_ERROR(CheckFormat(database.get()));
+  EF_RETURN_IF_ERROR(CheckSeal(directory, database.get(), seal));
+  return database;
+}
+
+Result<OpenedDatabase> OpenForWriting(const std::string& directory) {
+  const std::string path = DatabasePath(directory);
+  EF_RETURN_IF_ERROR(MakePrivateFile(path));
+  OpenedDatabase opened;
+  const Result<Totals> seal = Seal::Read(directory);
+  {
+    // A newer or foreign file must stay as it is, and an opened WAL is no longer as it was.
+    EF_ASSIGN_OR_RETURN(const std::unique_ptr<Database> look,
+                        Database::Open(path, Database::Access::kRead));
+    EF_ASSIGN_OR_RETURN(const std::int64_t tables,
+                        look->QueryInt("SELECT count(*) FROM sqlite_schema"));
+    EF_ASSIGN_OR_RETURN(const std::int64_t version, look->QueryInt("PRAGMA user_version"));
+    opened.empty = tables == 0 && version == 0;
+    if (opened.empty && seal.ok() && seal->commits > 0) {
+      return Status(Code::kCorruption, EscapeControl(path) + " is empty, but " + kSealFile +
+                                           " saw " + std::to_string(seal->commits) + " commits")
+          .WithNext("restore the whole directory from a copy");
+    }
+    if (!opened.empty) EF_RETURN_IF_ERROR(CheckFormat(look.get()));
+    if (!opened.empty) EF_RETURN_IF_ERROR(CheckSeal(directory, look.get(), seal));
+  }
+  EF_ASSIGN_OR_RETURN(opened.database, Database::Open(path, Database::Access::kWrite));
+  Database& database = *opened.database;
+  if (opened.empty) EF_RETURN_IF_ERROR(database.Execute("PRAGMA page_size=4096"));
+  EF_ASSIGN_OR_RETURN(const std::string mode, database.QueryText("PRAGMA journal_mode=WAL"));
+  if (mode != "wal") return IoError(path, "keep a write-ahead log for", EIO);
+  EF_RETURN_IF_ERROR(database.Execute("PRAGMA synchronous=FULL"));
+  EF_RETURN_IF_ERROR(database.Execute("PRAGMA wal_autocheckpoint=0"));
+  EF_RETURN_IF_ERROR(database.Execute("PRAGMA journal_size_limit=67108864"));
+  return opened;
+}
+
+Status LayFormat(Database* database) {
+  EF_RETURN_IF_ERROR(database->Execute("BEGIN IMMEDIATE"));
+  for (const char* statement : kSchema) EF_RETURN_IF_ERROR(database->Execute(statement));
+  EF_ASSIGN_OR_RETURN(Statement totals,
+                      database->Prepare("INSERT INTO totals VALUES(1, 0, 0, 0, 0, 0, 0, 0, ?)"));
+  EF_RETURN_IF_ERROR(totals.BindUnsigned(Totals{}.checksum()).Run());
+  static_assert(kApplicationId == 1162234967 && kFormatVersion == 1);
+  EF_RETURN_IF_ERROR(database->Execute("PRAGMA application_id=1162234967"));
+  EF_RETURN_IF_ERROR(database->Execute("PRAGMA user_version=1"));
+  return database->Execute("COMMIT");
+}
+
+Result<std::unique_ptr<Writer>> Writer::Open(const std::string& directory,
+                                             std::unique_ptr<Database> database) {
+  EF_ASSIGN_OR_RETURN(std::unique_ptr<Seal> seal, Seal::Open(directory));
+  std::unique_ptr<Writer> writer(new Writer(std::move(database), std::move(seal)));
+  EF_RETURN_IF_ERROR(ReadTotals(writer->database_.get(), &writer->totals_));
+  EF_ASSIGN_OR_RETURN(writer->update_totals_,
+                      writer->database_->Prepare(
+                          "UPDATE totals SET commits = ?, documents = ?, chunks = ?,"
+                          " dead_letters = ?, documents_sum = ?, chunks_sum = ?, letters_sum = ?,"
+                          " checksum = ? WHERE one = 1"));
+  sqlite3_wal_hook(
+      writer->database_->handle(),
+      [](void* pages, sqlite3*, const char*, int count) noexcept {
+        *static_cast<int*>(pages) = count;
+        return SQLITE_OK;
+      },
+      &writer->wal_pages_);
+  // After a crash the seal may be behind, or gone.
+  EF_RETURN_IF_ERROR(writer->seal_->Write(writer->totals_));
+  return writer;
+}
+
+Writer::~Writer() {
+  if (!failed_.ok()) {
+    // Whatever failed, SQLite must not touch the disk again on the way out.
+    sqlite3_db_config(database_->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  }
+}
+
+Status Writer::Begin() {
+  if (!failed_.ok()) return failed_;
+  Status status = database_->Execute("BEGIN IMMEDIATE");
+  if (!status.ok()) failed_ = status;
+  totals_before_ = totals_;
+  return status;
+}
+
+Status Writer::End(Status status) {
+  if (status.ok()) status = Commit();
+  if (status.ok()) return {};
+  totals_ = totals_before_;
+  if (sqlite3_get_autocommit(database_->handle()) == 0) (void)database_->Execute("ROLLBACK");
+  if (status.code() != Code::kInvalidArgument) failed_ = status;
+  return status;
+}
+
+Status Writer::Commit() {
+  ++totals_.commits;
+  EF_RETURN_IF_ERROR(update_totals_.BindUnsigned(totals_.commits)
+                         .BindUnsigned(totals_.documents)
+                         .BindUnsigned(totals_.chunks)
+                         .BindUnsigned(totals_.dead_letters)
+                         .BindUnsigned(totals_.documents_sum)
+                         .BindUnsigned(totals_.chunks_sum)
+                         .BindUnsigned(totals_.letters_sum)
+                         .BindUnsigned(totals_.checksum())
+                         .Run());
+  EF_RETURN_IF_ERROR(database_->Execute("COMMIT"));
+  // The transaction is durable from here on: what fails now must not make it look undone, only stop
+  // what would come next.
+  Status after = seal_->Write(totals_);
+  if (after.ok()) after = Checkpoint();
+  if (!after.ok()) {
+    Log(LogLevel::kError, after.message());
+    failed_ = after;
+  }
+  return {};
+}
+
+Status Writer::Checkpoint() {
+  if (wal_pages_ < kCheckpointPages) return {};
+  const int result = sqlite3_wal_checkpoint_v2(database_->handle(), nullptr,
+                                               SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (result == SQLITE_OK || result == SQLITE_BUSY) return {};
+  return database_->Error(result, "checkpoint");
+}
+
+}  // namespace embedflow

@@ -1,0 +1,188 @@
+#include "store/directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "base/utf8.h"
+
+namespace embedflow {
+namespace {
+
+// Below this much free space a failed write is taken for a full disk.
+constexpr unsigned long long kFullBelowBytes = 1u << 20;
+
+std::string Reason(int error_number) { return std::generic_category().message(error_number); }
+
+bool IsFull(const std::string& path) {
+  struct statvfs answer;
+  const std::string directory = std::filesystem::path(path).parent_path().string();
+  if (statvfs(path.c_str(), &answer) != 0 &&
+      statvfs(directory.empty() ? "." : directory.c_str(), &answer) != 0) {
+    return false;
+  }
+  return static_cast<unsigned long long>(answer.f_bavail) * answer.f_frsize < kFullBelowBytes;
+}
+
+// The process id that a writer left in the lock file; 0 if there is none to be read.
+long ReadHolder(int fd) {
+  std::array<char, 32> text;
+  const ssize_t size = pread(fd, text.data(), text.size(), 0);
+  long holder = 0;
+  if (size > 0) std::from_chars(text.data(), text.data() + size, holder);
+  return holder;
+}
+
+}  // namespace
+
+Status IoError(const std::string& path, std::string_view doing, int error_number) {
+  const std::string printable = EscapeControl(path);
+  Status status(Code::kIo,
+                "cannot " + std::string(doing) + " " + printable + ": " + Reason(error_number));
+  const bool full =
+      error_number == ENOSPC || error_number == EDQUOT || (error_number == EIO && IsFull(path));
+  if (full) {
+    return status.WithWord("disk_full")
+        .WithNext("free space on the file system of " + printable +
+                  ", then run the same command again");
+  }
+  switch (error_number) {
+    case EROFS:
+      return status.WithWord("read_only")
+          .WithNext("make the file system writable, then run the same command again");
+    case EACCES:
+    case EPERM:
+      return status.WithWord("no_permission")
+          .WithNext("run as the owner of " + printable + ", or give this user the right to it");
+    case EFBIG:
+      return status.WithNext("raise the limit of file sizes (ulimit -f), then run again");
+    default:
+      return status.WithNext("look at the disk of " + printable +
+                             ", then run the same command again");
+  }
+}
+
+bool IsNetworkFileSystem(unsigned long magic) {
+  switch (magic & 0xFFFFFFFFul) {
+    case 0x6969ul:      // NFS
+    case 0xFF534D42ul:  // CIFS
+    case 0xFE534D42ul:  // SMB2
+    case 0x517Bul:      // SMB
+    case 0x5346414Ful:  // AFS
+    case 0x6B414653ul:  // kAFS
+    case 0x73757245ul:  // Coda
+    case 0x564Cul:      // NCP
+    case 0x00C36400ul:  // Ceph
+      return true;
+    default:
+      return false;
+  }
+}
+
+Status MakeDirectory(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::path path(directory);
+  if (!path.has_filename()) path = path.parent_path();
+  if (path.has_parent_path()) {
+    std::filesystem::create_directories(path.parent_path(), error);
+    if (error) return IoError(path.parent_path().string(), "make directory", error.value());
+  }
+  if (mkdir(path.c_str(), 0700) != 0) {
+    if (errno == EEXIST) return {};
+    return IoError(directory, "make directory", errno);
+  }
+  if (chmod(path.c_str(), 0700) != 0) return IoError(directory, "set the mode of", errno);
+  return SyncDirectory(path.has_parent_path() ? path.parent_path().string() : ".");
+}
+
+Status ExamineDirectory(const std::string& directory) {
+  const std::string printable = EscapeControl(directory);
+  struct stat status;
+  if (stat(directory.c_str(), &status) != 0) {
+    if (errno == ENOENT) {
+      return Status(Code::kNotFound, "there is no corpus at " + printable)
+          .WithNext("check the path, or make one with embedflow ingest");
+    }
+    return IoError(directory, "open", errno);
+  }
+  if (!S_ISDIR(status.st_mode)) return IoError(directory, "use as a corpus", ENOTDIR);
+  struct statfs system;
+  if (statfs(directory.c_str(), &system) != 0) return IoError(directory, "examine", errno);
+  if (IsNetworkFileSystem(static_cast<unsigned long>(system.f_type))) {
+    return Status(Code::kUnsupported,
+                  printable +
+                      " is on a network file system, where locks and mapped files do not "
+                      "keep a corpus safe")
+        .WithWord("network_file_system")
+        .WithNext("use a directory on a local disk");
+  }
+  return {};
+}
+
+Status MakePrivateFile(const std::string& path) {
+  struct stat status;
+  if (lstat(path.c_str(), &status) == 0) {
+    if (!S_ISREG(status.st_mode)) {
+      return Status(Code::kIo, EscapeControl(path) + " is not a regular file");
+    }
+    // By path and never by opening it: closing any descriptor of a file drops the POSIX locks that
+    // SQLite or LMDB may hold on it in this process.
+    if ((status.st_mode & 07777) != 0600 && chmod(path.c_str(), 0600) != 0) {
+      return IoError(path, "set the mode of", errno);
+    }
+    return {};
+  }
+  const FileDescriptor file(
+      open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.ok()) return IoError(path, "make", errno);
+  if (fchmod(file.get(), 0600) != 0) return IoError(path, "set the mode of", errno);
+  return {};
+}
+
+Status SyncDirectory(const std::string& directory) {
+  const FileDescriptor file(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!file.ok()) return IoError(directory, "open", errno);
+  if (fsync(file.get()) != 0) return IoError(directory, "sync", errno);
+  return {};
+}
+
+Result<long long> FileBytes(const std::string& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) == 0) return static_cast<long long>(status.st_size);
+  if (errno == ENOENT) return -1LL;
+  return IoError(path, "examine", errno);
+}
+
+Result<std::unique_ptr<DirectoryLock>> DirectoryLock::Take(const std::string& directory) {
+  const std::string path = directory + "/" + kLockFile;
+  EF_RETURN_IF_ERROR(MakePrivateFile(path));
+  FileDescriptor file(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.ok()) return IoError(path, "open", errno);
+  if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return IoError(path, "lock", errno);
+    const long holder = ReadHolder(file.get());
+    const std::string name = holder > 0 ? "process " + std::to_string(holder) : "another process";
+    return Status(Code::kInUse, EscapeControl(directory) + " is in use: " + name + " writes to it")
+        .WithKept("nothing was changed or sent")
+        .WithNext(holder > 0 ? "wait for it, or stop it with: kill -INT " + std::to_string(holder)
+                             : "wait for it");
+  }
+  const std::string holder = std::to_string(getpid()) + "\n";
+  if (ftruncate(file.get(), 0) != 0 ||
+      pwrite(file.get(), holder.data(), holder.size(), 0) != static_cast<ssize_t>(holder.size())) {
+    return IoError(path, "write", errno);
+  }
+  return std::unique_ptr<DirectoryLock>(new DirectoryLock(std::move(file)));
+}
+
+}  // namespace embedflow

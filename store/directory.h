@@ -1,0 +1,54 @@
+// The corpus directory: its files, their modes, the lock of the one writer, and how a failing disk
+// is put into words.
+#ifndef EMBEDFLOW_STORE_DIRECTORY_H_
+#define EMBEDFLOW_STORE_DIRECTORY_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/file_descriptor.h"
+#include "embedflow/status.h"
+
+namespace embedflow {
+
+inline constexpr const char* kDatabaseFile = "corpus.sqlite";
+inline constexpr const char* kVectorFile = "vectors.lmdb";
+inline constexpr const char* kSealFile = "corpus.seal";
+inline constexpr const char* kLockFile = "LOCK";
+
+// kIo: "cannot <doing> <path>: <reason>", with the word "disk_full" where `error_number` says so or
+// where an EIO meets a full file system (LMDB reports a full disk as EIO), and what to do next.
+Status IoError(const std::string& path, std::string_view doing, int error_number);
+
+// True for the statfs magic of file systems on which neither LMDB nor SQLite's WAL are safe.
+bool IsNetworkFileSystem(unsigned long magic);
+
+// Makes `directory` with mode 0700 whatever the umask, and the directories above it. One that is
+// there already keeps its mode. Errors: kIo, with the path.
+Status MakeDirectory(const std::string& directory);
+// OK if `directory` is a directory on a local file system. Errors: kNotFound, kIo, kUnsupported.
+Status ExamineDirectory(const std::string& directory);
+// Makes `path` if it is not there, and gives it mode 0600 whatever the umask. A file that is there
+// is not opened. Errors: kIo.
+Status MakePrivateFile(const std::string& path);
+// Makes the names in `directory` durable.
+Status SyncDirectory(const std::string& directory);
+// Size in bytes, -1 if there is no such file. Errors: kIo.
+Result<long long> FileBytes(const std::string& path);
+
+// DIR/LOCK, held by flock for life: the kernel lets it go when the process dies, however it dies.
+// Threads: may be destroyed on any thread.
+class DirectoryLock {
+ public:
+  // Errors: kInUse naming the holder's process id; kIo.
+  static Result<std::unique_ptr<DirectoryLock>> Take(const std::string& directory);
+
+ private:
+  explicit DirectoryLock(FileDescriptor file) : file_(std::move(file)) {}
+  FileDescriptor file_;
+};
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_STORE_DIRECTORY_H_
