@@ -28,7 +28,7 @@ constexpr std::array<std::int32_t, 33> kSublinear = {
     0,    1024, 1734, 2149, 2444, 2672, 2859, 3017, 3153, 3274, 3382,
     3479, 3569, 3651, 3726, 3797, 3863, 3925, 3984, 4039, 4092, 4142,
     4189, 4235, 4278, 4320, 4360, 4399, 4436, 4472, 4507, 4540, 4573};
-// By letters in the word. Tuned on WordNet (bench/README.md): queries with two words taken away.
+// By letters in the word. What was tried on WordNet: bench/README.md.
 constexpr std::array<std::int32_t, 9> kWordWeight = {0, 14, 15, 16, 18, 20, 20, 20, 20};
 constexpr std::int32_t kPairShift = 1;  // A pair weighs the mean of its words, halved.
 // Of a run of letters; 1024 times the unit of kWordWeight.
