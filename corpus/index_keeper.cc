@@ -63,18 +63,6 @@ std::string IndexPath(const std::string& directory, SpaceId space) {
   return directory + "/index." + std::to_string(space) + ".faiss";
 }
 
-const char* MetricName(Metric metric) {
-  switch (metric) {
-    case Metric::kCosine:
-      return "cosine";
-    case Metric::kInnerProduct:
-      return "ip";
-    case Metric::kL2:
-      return "l2";
-  }
-  return "cosine";
-}
-
 IndexOptions IndexOptionsOf(const SpaceRecord& space) {
   IndexOptions options;
   // A space that keeps no index file is still searched, by a flat index in memory.

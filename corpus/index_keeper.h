@@ -8,6 +8,7 @@
 #include "embedflow/options.h"
 #include "store/store.h"
 #include "vector/index.h"
+#include "vector/index_file.h"
 
 namespace embedflow {
 
@@ -20,8 +21,6 @@ inline bool HasVectorIn(const ChunkScan& chunk, SpaceId space) {
 
 // The options a space's index was made with.
 IndexOptions IndexOptionsOf(const SpaceRecord& space);
-// "cosine", "ip", "l2".
-const char* MetricName(Metric metric);
 
 // A new index of everything the store has in the space.
 Result<std::unique_ptr<Index>> BuildIndex(StoreReader& reader, const SpaceRecord& space);
