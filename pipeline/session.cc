@@ -95,7 +95,7 @@ Status Session::Begin(Source& the_source) {
   }
   graph_ = std::make_unique<Graph>(run_, *chunker_,
                                    [this](BatchPtr batch) { writer_->Submit(std::move(batch)); });
-  WriterSinks sinks;
+  DiskWriterSinks sinks;
   sinks.settle = [this](const BatchPtr& batch) { graph_->Settle(batch); };
   sinks.committed = [&the_source](std::span<const std::uint64_t> tokens) {
     the_source.Committed(tokens);
@@ -106,8 +106,8 @@ Status Session::Begin(Source& the_source) {
                                                     graph_->Deliver(std::move(answers));
                                                   }));
   graph_->SetTransport(transport_.get());
-  writer_ = std::make_unique<Writer>(run_, indexer_.get(), std::move(sinks),
-                                     [this] { return Snapshot(); });
+  writer_ = std::make_unique<DiskWriter>(run_, indexer_.get(), std::move(sinks),
+                                         [this] { return Snapshot(); });
   bool abort = false;
   {
     MutexLock lock(mu_);

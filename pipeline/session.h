@@ -9,11 +9,11 @@
 
 #include "base/mutex.h"
 #include "embedflow/pipeline.h"
+#include "pipeline/disk_writer.h"
 #include "pipeline/graph.h"
 #include "pipeline/indexer.h"
 #include "pipeline/intake.h"
 #include "pipeline/run.h"
-#include "pipeline/writer.h"
 #include "providers/transport.h"
 #include "stages/chunker.h"
 
@@ -72,7 +72,7 @@ class Session {
   std::unique_ptr<StoreReader> source_reader_;
   std::unique_ptr<Indexer> indexer_;
   std::unique_ptr<Graph> graph_;
-  std::unique_ptr<Writer> writer_;
+  std::unique_ptr<DiskWriter> writer_;
   std::unique_ptr<Intake> intake_;
   std::unique_ptr<Transport> transport_;
   std::thread source_thread_;

@@ -80,6 +80,9 @@ struct ReactorOptions {
 Result<std::unique_ptr<Transport>> MakeCurlReactor(const ReactorOptions& options, Clock& clock,
                                                    TransportSink sink);
 
+// Name and version of the library that carries requests, one line.
+std::string TransportVersion();
+
 }  // namespace embedflow
 
 #endif  // EMBEDFLOW_PROVIDERS_TRANSPORT_H_

@@ -89,6 +89,9 @@ void SetIndexThreads(int threads);
 // True if every value is finite, the norm is not zero, and its square cannot overflow a float.
 bool IsUsableVector(std::span<const float> vector);
 
+// Name and version of the library that searches, one line.
+std::string IndexVersion();
+
 }  // namespace embedflow
 
 #endif  // EMBEDFLOW_VECTOR_INDEX_H_

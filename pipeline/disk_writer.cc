@@ -1,4 +1,4 @@
-#include "pipeline/writer.h"
+#include "pipeline/disk_writer.h"
 
 #include <algorithm>
 #include <string>
@@ -8,7 +8,8 @@
 
 namespace embedflow {
 
-Writer::Writer(RunState& run, Indexer* indexer, WriterSinks sinks, std::function<Progress()> sample)
+DiskWriter::DiskWriter(RunState& run, Indexer* indexer, DiskWriterSinks sinks,
+                       std::function<Progress()> sample)
     : run_(run),
       indexer_(indexer),
       sinks_(std::move(sinks)),
@@ -16,7 +17,7 @@ Writer::Writer(RunState& run, Indexer* indexer, WriterSinks sinks, std::function
       generation_(run.space.generation),
       thread_([this] { Main(); }) {}
 
-Writer::~Writer() {
+DiskWriter::~DiskWriter() {
   {
     MutexLock lock(mu_);
     stop_ = true;
@@ -25,7 +26,7 @@ Writer::~Writer() {
   thread_.join();
 }
 
-void Writer::Submit(BatchPtr batch) {
+void DiskWriter::Submit(BatchPtr batch) {
   MutexLock lock(mu_);
   if (queue_.empty()) first_queued_ = run_.clock.Now();
   queued_chunks_ += batch->items.size();
@@ -34,13 +35,13 @@ void Writer::Submit(BatchPtr batch) {
   changed_.Signal();
 }
 
-void Writer::Hurry() {
+void DiskWriter::Hurry() {
   MutexLock lock(mu_);
   hurry_ = true;
   changed_.Signal();
 }
 
-void Writer::Main() {
+void DiskWriter::Main() {
   PlayRole play(role_);
   sampled_ = run_.clock.Now();
   while (true) {
@@ -51,7 +52,7 @@ void Writer::Main() {
   }
 }
 
-std::vector<BatchPtr> Writer::NextGroup() {
+std::vector<BatchPtr> DiskWriter::NextGroup() {
   MutexLock lock(mu_);
   while (true) {
     if (queue_.empty()) {
@@ -81,7 +82,7 @@ std::vector<BatchPtr> Writer::NextGroup() {
   return group;
 }
 
-void Writer::Process(const std::vector<BatchPtr>& group) {
+void DiskWriter::Process(const std::vector<BatchPtr>& group) {
   if (const Status put = PutVectors(group); !put.ok()) {
     store_failed_ = true;
     run_.Fail(put);
@@ -98,7 +99,7 @@ void Writer::Process(const std::vector<BatchPtr>& group) {
   for (const BatchPtr& batch : group) sinks_.settle(batch);
 }
 
-Status Writer::PutVectors(const std::vector<BatchPtr>& group) {
+Status DiskWriter::PutVectors(const std::vector<BatchPtr>& group) {
   const auto dimensions = static_cast<std::size_t>(run_.space.space.dimensions);
   std::vector<Store::VectorPut> puts;
   std::uint64_t maybe_twice = 0;
@@ -120,7 +121,7 @@ Status Writer::PutVectors(const std::vector<BatchPtr>& group) {
   return {};
 }
 
-void Writer::Resolve(Batch& batch) {
+void DiskWriter::Resolve(Batch& batch) {
   for (const DocumentPtr& document : batch.finished) finished_.push_back(document);
   batch.finished.clear();
   for (const BatchItem& item : batch.items) {
@@ -130,7 +131,7 @@ void Writer::Resolve(Batch& batch) {
   }
 }
 
-void Writer::ResolveChunk(const Claimed& chunk, const Batch& batch, bool owner) {
+void DiskWriter::ResolveChunk(const Claimed& chunk, const Batch& batch, bool owner) {
   AdmittedDocument& document = *chunk.document;
   ChunkRow& row = document.chunks[chunk.chunk];
   switch (batch.end) {
@@ -163,7 +164,7 @@ void Writer::ResolveChunk(const Claimed& chunk, const Batch& batch, bool owner) 
     finished_.push_back(chunk.document);
 }
 
-Status Writer::Commit() {
+Status DiskWriter::Commit() {
   if (store_failed_) {
     for (const DocumentPtr& document : finished_) document->cancelled = true;
   }
@@ -208,7 +209,8 @@ Status Writer::Commit() {
   return {};
 }
 
-void Writer::CountDocuments(const CommitResult& result, const std::vector<DocumentPtr>& documents) {
+void DiskWriter::CountDocuments(const CommitResult& result,
+                                const std::vector<DocumentPtr>& documents) {
   Counters& counters = run_.counters;
   for (std::size_t i = 0; i < documents.size(); ++i) {
     const AdmittedDocument& document = *documents[i];
@@ -234,7 +236,7 @@ void Writer::CountDocuments(const CommitResult& result, const std::vector<Docume
   }
 }
 
-void Writer::Index(const CommitResult& result, const std::vector<DocumentPtr>& documents) {
+void DiskWriter::Index(const CommitResult& result, const std::vector<DocumentPtr>& documents) {
   if (indexer_ == nullptr) return;
   IndexJob job;
   job.removed = result.removed;
@@ -249,7 +251,8 @@ void Writer::Index(const CommitResult& result, const std::vector<DocumentPtr>& d
   indexer_->Submit(std::move(job));
 }
 
-Status Writer::Acknowledge(const CommitResult& result, const std::vector<DocumentPtr>& documents) {
+Status DiskWriter::Acknowledge(const CommitResult& result,
+                               const std::vector<DocumentPtr>& documents) {
   if (!run_.options.on_commit) return {};
   std::vector<ChunkId> ids;
   for (std::size_t i = 0; i < documents.size(); ++i) {
@@ -261,7 +264,7 @@ Status Writer::Acknowledge(const CommitResult& result, const std::vector<Documen
   return run_.options.on_commit(ids);
 }
 
-void Writer::SampleIfDue() {
+void DiskWriter::SampleIfDue() {
   const TimePoint now = run_.clock.Now();
   if (now - sampled_ < kSampleInterval || !run_.failure().ok()) return;
   sampled_ = now;

@@ -1,7 +1,7 @@
 // The disk thread: makes vectors and documents durable in groups, in the order of the crash
 // protocol.
-#ifndef EMBEDFLOW_PIPELINE_WRITER_H_
-#define EMBEDFLOW_PIPELINE_WRITER_H_
+#ifndef EMBEDFLOW_PIPELINE_DISK_WRITER_H_
+#define EMBEDFLOW_PIPELINE_DISK_WRITER_H_
 
 #include <deque>
 #include <functional>
@@ -16,7 +16,7 @@
 namespace embedflow {
 
 // What the writer tells others. Both are called on the writer's thread.
-struct WriterSinks {
+struct DiskWriterSinks {
   // Every batch that was submitted comes back once, settled, with the documents that were completed
   // in its group.
   std::function<void(BatchPtr)> settle;
@@ -27,7 +27,7 @@ struct WriterSinks {
 // A group is what has gathered: kGroupChunks, or kGroupBytes of vectors, or whatever is there
 // kLinger after the first. Its queue is bounded by the budget: everything in it was admitted.
 // Threads: Submit, Hurry from any; the rest from the thread that made it.
-class Writer {
+class DiskWriter {
  public:
   static constexpr std::size_t kGroupChunks = 8192;
   static constexpr std::size_t kGroupBytes = 32u << 20;
@@ -37,9 +37,10 @@ class Writer {
 
   // `indexer` may be null (no index file); it and `run` outlive the writer. `sample` gives the
   // counters of now.
-  Writer(RunState& run, Indexer* indexer, WriterSinks sinks, std::function<Progress()> sample);
+  DiskWriter(RunState& run, Indexer* indexer, DiskWriterSinks sinks,
+             std::function<Progress()> sample);
   // Everything submitted must have been settled.
-  ~Writer();
+  ~DiskWriter();
 
   void Submit(BatchPtr batch) EF_EXCLUDES(mu_);
   // Commits what there is without lingering, now and from now on: nothing more will come soon.
@@ -68,7 +69,7 @@ class Writer {
   // Constant after construction.
   RunState& run_;
   Indexer* const indexer_;
-  const WriterSinks sinks_;
+  const DiskWriterSinks sinks_;
   const std::function<Progress()> sample_;
 
   Mutex mu_;
@@ -79,7 +80,7 @@ class Writer {
   bool hurry_ EF_GUARDED_BY(mu_) = false;
   bool stop_ EF_GUARDED_BY(mu_) = false;
 
-  // Writer thread only.
+  // DiskWriter thread only.
   ThreadRole role_;
   std::vector<DocumentPtr> finished_ EF_GUARDED_BY(role_);  // Complete, not yet committed.
   bool store_failed_ EF_GUARDED_BY(role_) = false;          // A failed sync is never tried again.
@@ -92,4 +93,4 @@ class Writer {
 
 }  // namespace embedflow
 
-#endif  // EMBEDFLOW_PIPELINE_WRITER_H_
+#endif  // EMBEDFLOW_PIPELINE_DISK_WRITER_H_
