@@ -123,7 +123,7 @@ std::vector<Row> CommonAndInput() {
           .Default("text")
           .Everyday(),
       Integer("--max-document-bytes", "N", kIngest, "Input", "longer records become dead letters",
-              1, 1099511627776.0)
+              1, 1073741824)
           .Unit("bytes")
           .Default("67108864"),
   };

@@ -203,7 +203,8 @@ std::vector<std::string> Render(const ProgressView& view, const ProgressContext&
   if (columns == 0) columns = kDefaultColumns;
   columns = std::clamp(columns, kColumnsMin, kColumnsMax) - 1;
   std::vector<std::string> lines;
-  lines.push_back(CutToColumns(OneLine(context.corpus + "  " + context.space), columns, utf8));
+  lines.push_back(
+      CutToColumns(OneLine(context.corpus) + "  " + OneLine(context.space), columns, utf8));
   // Colour takes bytes and no columns, so the line is cut before it is coloured.
   std::string bar = BarLine(view, columns, utf8, false);
   lines.push_back(Columns(bar) <= columns ? BarLine(view, columns, utf8, colour)

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kColumnsMax = 80;
 constexpr std::size_t kLabelColumns = 14;
 constexpr std::size_t kNumberColumns = 12;
-constexpr std::size_t kFactColumns = 22;
+constexpr std::size_t kFactColumns = 21;
 
 // "812,021 read", the number aligned to the right.
 struct Fact {
@@ -93,7 +93,7 @@ std::string Table(const RunSummary& summary, const SummaryContext& context) {
   AddIfAny(&documents, summary.documents.empty, "empty");
   AddIfAny(&documents, summary.documents.deleted, "deleted");
   AddIfAny(&documents, summary.documents.dead, "dead");
-  AddIfAny(&documents, summary.documents.cancelled, "not taken in");
+  AddIfAny(&documents, summary.documents.cancelled, "cancelled");
   std::string text = Row("documents", documents);
 
   std::vector<Fact> chunks = {{WithCommas(summary.chunks.total), "total"}};
@@ -154,7 +154,10 @@ std::string SummaryText(const RunSummary& summary, const SummaryContext& context
   text += NextCommands(summary, context);
   for (const ExitCode& exit : ExitCodes()) {
     if (exit.code == context.exit_code && exit.code != 0) {
-      text += "exit " + std::to_string(exit.code) + ": " + std::string(exit.meaning) + "\n";
+      const std::string line = "exit " + std::to_string(exit.code) + ": ";
+      for (const std::string& part : Wrap(line + std::string(exit.meaning), kColumnsMax)) {
+        text += part + "\n";
+      }
     }
   }
   return text;
