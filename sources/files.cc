@@ -229,7 +229,7 @@ Status FileSource::FinishInput() {
 
 Status FileSource::Explain(const Status& failed) const {
   if (failed.code() == Code::kCancelled) return failed;
-  const Status named = failed.WithContext(DisplayName(file_path_));
+  Status named = failed.WithContext(DisplayName(file_path_));
   if (file_records_ == 0) return named;
   return named.WithKept(file_records_ == 1 ? "the 1 record of it before that"
                                            : "the " + std::to_string(file_records_) +
