@@ -73,10 +73,9 @@ void Indexer::Main() {
 
 Status Indexer::Take(const IndexJob& job) {
   if (!index_) {
-    // What the file lacks, this run's earlier commits included, comes from the store: then this job
-    // is in already.
+    // What the file lacked when the run began comes from the store, and with it perhaps this job's
+    // chunks.
     EF_ASSIGN_OR_RETURN(index_, OpenIndex(*reader_, directory_, run_.space));
-    return {};
   }
   index_->Remove(job.removed);
   const auto dimensions = static_cast<std::size_t>(run_.space.space.dimensions);

@@ -11,6 +11,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -128,6 +129,51 @@ inline HttpReply ErrorReply(int status, std::string body = "{\"error\":{\"messag
   return reply;
 }
 
+// A fake transport whose timers run in real time: requests leap over their waits, while the
+// pipeline's ticks keep the pace they have in production.
+class TickingTransport : public FakeTransport {
+ public:
+  using FakeTransport::FakeTransport;
+  ~TickingTransport() override {
+    {
+      MutexLock lock(mu_);
+      is_stopping_ = true;
+      changed_.SignalAll();
+    }
+    timers_.join();
+  }
+  void CallAt(TimePoint when, std::function<void()> f) override {
+    MutexLock lock(mu_);
+    calls_.emplace(when, std::move(f));
+    changed_.SignalAll();
+  }
+
+ private:
+  void RunTimers() {
+    while (true) {
+      std::function<void()> call;
+      {
+        MutexLock lock(mu_);
+        if (is_stopping_) return;
+        const TimePoint now = SystemClock().Now();
+        if (calls_.empty() || calls_.begin()->first > now) {
+          changed_.WaitFor(mu_, calls_.empty() ? Duration(std::chrono::seconds(1))
+                                               : calls_.begin()->first - now);
+          continue;
+        }
+        call = std::move(calls_.begin()->second);
+        calls_.erase(calls_.begin());
+      }
+      call();
+    }
+  }
+  Mutex mu_;
+  CondVar changed_;
+  std::multimap<TimePoint, std::function<void()>> calls_ EF_GUARDED_BY(mu_);
+  bool is_stopping_ EF_GUARDED_BY(mu_) = false;
+  std::thread timers_{[this] { RunTimers(); }};
+};
+
 // One run over a fake transport. Conservation is checked inside Session::End.
 struct TestRun {
   Status status;
@@ -157,7 +203,7 @@ inline TestRun RunOver(const std::string& directory, Source& source, FakeTranspo
   Session session(
       **corpus, std::move(provider), std::move(options),
       [&](const ReactorOptions&, Clock&, TransportSink sink) -> Result<std::unique_ptr<Transport>> {
-        auto fake = std::make_unique<FakeTransport>(
+        auto fake = std::make_unique<TickingTransport>(
             [&](const HttpRequest& request, std::uint64_t attempt) {
               HttpReply reply = server(request, attempt);
               MutexLock lock(mu);
