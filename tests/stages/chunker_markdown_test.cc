@@ -13,7 +13,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::Pair;
-using testing::StartsWith;
 
 // Path and text of each chunk.
 std::vector<std::pair<std::string, std::string>> Sections(std::string_view text, int size = 256,
