@@ -91,6 +91,7 @@ std::string Bytes(std::uint64_t bytes) {
 
 std::string Duration(double seconds) {
   if (seconds < 0 || !std::isfinite(seconds)) return "?";
+  if (seconds < 0.05) return "under 0.1 s";
   if (seconds < 9.95) return Fixed(seconds, 1) + " s";
   if (seconds < 99.5) return Fixed(seconds, 0) + " s";
   const auto minutes = static_cast<std::uint64_t>(std::llround(seconds / 60));

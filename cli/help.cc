@@ -187,9 +187,14 @@ std::string LongHelp(Command command) {
     for (const Option* option : options) {
       if (option->group != group) continue;
       text += "  " + NameWithValue(*option) + "\n";
-      std::string line(option->line);
-      line[0] = static_cast<char>(line[0] >= 'a' && line[0] <= 'z' ? line[0] - 'a' + 'A' : line[0]);
-      if (!option->text.empty()) line += ". " + std::string(option->text);
+      // Of a choice, the line for -h lists the choices, which FactsOf tells as well.
+      const bool is_told = option->kind == Option::Kind::kChoice && !option->text.empty();
+      std::string line(is_told ? option->text : option->line);
+      // A choice's name keeps its case, it is to be typed.
+      if (!is_told && line[0] >= 'a' && line[0] <= 'z') {
+        line[0] = static_cast<char>(line[0] - 'a' + 'A');
+      }
+      if (!is_told && !option->text.empty()) line += ". " + std::string(option->text);
       if (!line.ends_with('.')) line += '.';
       text += Indented(line, kTextIndent);
       const std::string facts = FactsOf(*option);

@@ -88,15 +88,14 @@ Row Integer(std::string_view name, std::string_view value_name, unsigned command
 std::vector<Row> CommonAndInput() {
   return {
       Text("--into", "DIR", kIngest, "Common", "corpus; made on first use, continued after")
-          .More("The directory that holds documents, chunks, vectors and the index. A "
+          .More("Holds documents, chunks, vectors and the index. A "
                 "second run over the same input sends nothing; over a changed input it "
                 "sends what is new. One process writes at a time.")
           .Required()
           .Everyday(),
       Text("--provider", "NAME", kIngest, "Common", "who makes vectors; see embedflow providers")
-          .More("Who turns texts into vectors; embedflow providers lists them. builtin "
-                "works in this process, offline and free: it finds shared words, not "
-                "shared meaning.")
+          .More("builtin works in this process, offline and free: it finds shared words, "
+                "not shared meaning.")
           .Default("builtin")
           .Everyday(),
       Text("--model", "NAME", kIngest, "Common", "model at the provider")

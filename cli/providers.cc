@@ -19,9 +19,7 @@ std::string Price(const ModelProfile& model) {
   return text.data();
 }
 
-std::string OrNone(const std::optional<double>& limit) {
-  return limit ? WithCommas(static_cast<std::uint64_t>(*limit)) : "no limit of";
-}
+std::string Whole(double value) { return WithCommas(static_cast<std::uint64_t>(value)); }
 
 std::string ProfileText(const Profile& profile) {
   std::string text = profile.name;
@@ -35,8 +33,8 @@ std::string ProfileText(const Profile& profile) {
   text += "\n  " + PadRight("MODEL", kModelColumns) + "   DIM   $/M TOKENS  SEEN\n";
   for (const ModelProfile& model : profile.models) {
     text += "  " + PadRight(OneLine(model.model), kModelColumns) +
-            PadLeft(std::to_string(model.dimensions), 6) + PadLeft(Price(model), 13) + "  " +
-            model.price_seen + "\n";
+            PadLeft(std::to_string(model.dimensions), 6) + PadLeft(Price(model), 13) +
+            (model.price_seen.empty() || is_in_process ? "" : "  " + model.price_seen) + "\n";
   }
   text += "  a request: " + Count(profile.limits.inputs_max, "text");
   if (profile.limits.model_tokens_max) {
@@ -44,8 +42,12 @@ std::string ProfileText(const Profile& profile) {
   }
   text += ", " + Bytes(profile.limits.body_bytes_max) + "\n";
   if (is_in_process) return text;
-  text += "  a minute:  " + OrNone(profile.requests_per_minute) + " requests, " +
-          OrNone(profile.model_tokens_per_minute) + " tokens\n";
+  std::string limits;
+  if (profile.requests_per_minute) limits = Whole(*profile.requests_per_minute) + " requests";
+  if (profile.model_tokens_per_minute) {
+    limits += (limits.empty() ? "" : ", ") + Whole(*profile.model_tokens_per_minute) + " tokens";
+  }
+  text += "  a minute:  " + (limits.empty() ? "no limits" : limits) + "\n";
   text += "  timeout " + std::to_string(profile.timeout.count()) + " s, " +
           std::to_string(profile.retries_max) + " retries after " +
           std::to_string(profile.retry_delay.count()) + " ms, " +

@@ -30,6 +30,7 @@ TEST(Format, Numbers) {
 }
 
 TEST(Format, DurationsAndMoney) {
+  EXPECT_EQ(Duration(0), "under 0.1 s");
   EXPECT_EQ(Duration(0.42), "0.4 s");
   EXPECT_EQ(Duration(9), "9.0 s");
   EXPECT_EQ(Duration(42.4), "42 s");
