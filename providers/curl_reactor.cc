@@ -8,7 +8,6 @@
 #include <deque>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -19,6 +18,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/thread_role.h"
+#include "providers/curl_start.h"
 #include "providers/curl_transfer.h"
 #include "providers/transport.h"
 
@@ -365,21 +365,6 @@ Status Check(const ReactorOptions& options) {
   if (options.tick < milliseconds(0) || options.tick > milliseconds(1000))
     return bad("tick must be in [0, 1000] ms", options.tick.count());
   return {};
-}
-
-// curl's own start, once a process. A socket that the other side closed must not end the process;
-// a program that has its own handler keeps it.
-Status StartCurl() {
-  static std::once_flag once;
-  static CURLcode code = CURLE_OK;
-  std::call_once(once, [] {
-    code = curl_global_init(CURL_GLOBAL_DEFAULT);
-    struct sigaction current {};
-    if (sigaction(SIGPIPE, nullptr, &current) == 0 && current.sa_handler == SIG_DFL)
-      std::signal(SIGPIPE, SIG_IGN);
-  });
-  if (code == CURLE_OK) return {};
-  return {Code::kInternal, std::string("curl cannot be started: ") + curl_easy_strerror(code)};
 }
 
 }  // namespace

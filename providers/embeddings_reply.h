@@ -14,15 +14,6 @@
 
 namespace embedflow {
 
-// What `base64` stands for, exactly row.size() floats. False on any other length, a byte outside
-// the standard alphabet, missing padding or left-over bits; `row` is then undefined.
-bool DecodeBase64Floats(std::string_view base64, std::span<float> row);
-
-// The reason why a vector cannot be kept, in words ("is zero", ...), or null if it can: every
-// number finite and smaller than sqrt(FLT_MAX / size), so that no norm or inner product overflows,
-// and the squared length at least FLT_MIN, so that it can be normalised.
-const char* WhyUnusable(std::span<const float> vector);
-
 // Reads `body` into `vectors`, which holds `inputs` rows of `dimensions` floats, row i for text i.
 // Rows are placed by `index`; where no entry has one, by position. `model_tokens` is set where the
 // reply says what was billed. Errors: kUnavailable ("bad_reply") for anything that is not exactly

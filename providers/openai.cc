@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/json_writer.h"
+#include "embedflow/version.h"
 #include "providers/embeddings_reply.h"
 #include "providers/http_outcome.h"
 #include "providers/url.h"
@@ -26,7 +27,7 @@ class OpenAi final : public Dialect {
                options.key_source} {
     headers_ = {{"Content-Type", "application/json"},
                 {"Accept", "application/json"},
-                {"User-Agent", "embedflow/" EMBEDFLOW_VERSION}};
+                {"User-Agent", std::string("embedflow/") + Version()}};
     if (!options.key.empty()) headers_.emplace_back("Authorization", "Bearer " + options.key);
   }
 

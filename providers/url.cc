@@ -94,4 +94,14 @@ Result<Url> JoinUrl(std::string_view base, std::string_view endpoint) {
   return Describe(handle);
 }
 
+std::string PlaceOf(std::string_view address) {
+  const Handle handle(curl_url(), &curl_url_cleanup);
+  const std::string copy(address);
+  constexpr unsigned kFlags = CURLU_DEFAULT_SCHEME | CURLU_NON_SUPPORT_SCHEME;
+  if (!handle || curl_url_set(handle.get(), CURLUPART_URL, copy.c_str(), kFlags) != CURLUE_OK)
+    return "an unreadable address";
+  const std::string port = Part(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+  return EscapeControl(Part(handle, CURLUPART_HOST) + (port.empty() ? "" : ":" + port));
+}
+
 }  // namespace embedflow

@@ -28,6 +28,10 @@ Result<Url> ParseUrl(std::string_view text);
 // make "https://a.example/v1/embeddings". Errors: as ParseUrl; a base URL must have no query.
 Result<Url> JoinUrl(std::string_view base, std::string_view endpoint);
 
+// "host:port" of anything like an address, a proxy's with a password too; "an unreadable address"
+// of the rest.
+std::string PlaceOf(std::string_view address);
+
 }  // namespace embedflow
 
 #endif  // EMBEDFLOW_PROVIDERS_URL_H_

@@ -368,6 +368,14 @@ TEST(JoinUrl, RefusesWhatIsNoPlainWebAddress) {
   EXPECT_FALSE(JoinUrl("https://a.example/" + std::string(5000, 'x'), "/e").ok());
 }
 
+TEST(PlaceOf, NeverShowsAPassword) {
+  EXPECT_EQ(PlaceOf("http://user:secret@proxy.example:3128/x?y"), "proxy.example:3128");
+  EXPECT_EQ(PlaceOf("proxy.example:3128"), "proxy.example:3128");
+  EXPECT_EQ(PlaceOf("user:secret@proxy.example"), "proxy.example:443");
+  EXPECT_EQ(PlaceOf("socks5h://u:secret@proxy.example"), "proxy.example");
+  EXPECT_EQ(PlaceOf(":::secret"), "an unreadable address");
+}
+
 TEST(ParseUrl, KnowsLoopbackByItsAddress) {
   const auto loopback = [](const char* text) {
     const Result<Url> url = ParseUrl(text);

@@ -1,0 +1,42 @@
+#include "providers/curl_start.h"
+
+#include <curl/curl.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <mutex>
+#include <string>
+
+#include "base/log.h"
+#include "providers/url.h"
+
+namespace embedflow {
+namespace {
+
+void LogProxies() {
+  // As libcurl reads them: http_proxy in small letters only.
+  for (const char* name : {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    Log(LogLevel::kInfo, std::string("requests to other machines go through the proxy ") +
+                             PlaceOf(value) + ", as " + name + " says");
+  }
+}
+
+}  // namespace
+
+Status StartCurl() {
+  static std::once_flag once;
+  static CURLcode code = CURLE_OK;
+  std::call_once(once, [] {
+    code = curl_global_init(CURL_GLOBAL_DEFAULT);
+    struct sigaction current {};
+    if (sigaction(SIGPIPE, nullptr, &current) == 0 && current.sa_handler == SIG_DFL)
+      std::signal(SIGPIPE, SIG_IGN);
+    LogProxies();
+  });
+  if (code == CURLE_OK) return {};
+  return {Code::kInternal, std::string("curl cannot be started: ") + curl_easy_strerror(code)};
+}
+
+}  // namespace embedflow

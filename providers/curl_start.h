@@ -1,0 +1,17 @@
+// What curl needs once a process.
+#ifndef EMBEDFLOW_PROVIDERS_CURL_START_H_
+#define EMBEDFLOW_PROVIDERS_CURL_START_H_
+
+#include "embedflow/status.h"
+
+namespace embedflow {
+
+// Starts curl with the first call; ignores SIGPIPE unless the program handles it, because a socket
+// that the other side has closed must not end the process; and says in the log, once, if a proxy
+// is set in the environment, by its host alone.
+// Threads: any.
+Status StartCurl();
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_PROVIDERS_CURL_START_H_
