@@ -1,13 +1,11 @@
 #include "cli/process.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <utility>
@@ -18,12 +16,31 @@ namespace {
 // After this many the user does not want to wait any more, not even for a commit.
 constexpr int kSignalsMax = 3;
 
-sigset_t StopSet() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  return set;
+// What the handler may touch. A handler and a pipe, not a signalfd with blocked signals: OpenBLAS
+// starts threads before main, which do not inherit what main blocks, and would die of the signal.
+std::atomic<int> signal_pipe{-1};
+std::atomic<int> signal_count{0};
+std::atomic<int> signal_first{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+extern "C" void OnStopSignal(int signal) {
+  const int saved_errno = errno;
+  int none = 0;
+  signal_first.compare_exchange_strong(none, signal);
+  if (++signal_count >= kSignalsMax) _exit(128 + signal);
+  const auto byte = static_cast<unsigned char>(signal);
+  // Two bytes at most ever stand in the pipe; it cannot be full.
+  if (write(signal_pipe, &byte, 1) < 0) _exit(128 + signal);
+  errno = saved_errno;
+}
+
+void SetStopHandler(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
 }
 
 }  // namespace
@@ -52,45 +69,35 @@ std::uint64_t PeakRssBytes() {
 }
 
 StopSignals::StopSignals(std::function<void(int, int)> handler) : handler_(std::move(handler)) {
-  const sigset_t set = StopSet();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  signals_ = signalfd(-1, &set, SFD_CLOEXEC);
-  quit_ = eventfd(0, EFD_CLOEXEC);
-  if (signals_ < 0 || quit_ < 0) {
-    // Out of descriptors: better to die of a signal than to be deaf to it.
-    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-    return;
-  }
+  // Out of descriptors, signals keep their default: better to die of one than to be deaf to it.
+  if (pipe2(pipe_, O_CLOEXEC) != 0) return;
+  signal_pipe = pipe_[1];
   thread_ = std::thread([this] { Run(); });
+  SetStopHandler(OnStopSignal);
 }
 
 StopSignals::~StopSignals() {
   if (!thread_.joinable()) return;
-  const std::uint64_t one = 1;
-  if (write(quit_, &one, sizeof one) < 0) _exit(1);
+  SetStopHandler(SIG_DFL);
+  const unsigned char quit = 0;
+  if (write(pipe_[1], &quit, 1) < 0) _exit(1);
   thread_.join();
-  close(signals_);
-  close(quit_);
-  const sigset_t set = StopSet();
-  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  signal_pipe = -1;
+  close(pipe_[0]);
+  close(pipe_[1]);
 }
 
+int StopSignals::count() const { return signal_count; }
+int StopSignals::first() const { return signal_first; }
+
 void StopSignals::Run() {
-  pollfd sources[] = {{signals_, POLLIN, 0}, {quit_, POLLIN, 0}};
+  int count = 0;
   while (true) {
-    if (poll(sources, 2, -1) < 0) {
-      if (errno == EINTR) continue;
-      return;
-    }
-    if (sources[1].revents != 0) return;
-    signalfd_siginfo info{};
-    if (read(signals_, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) continue;
-    const int signal = static_cast<int>(info.ssi_signo);
-    int none = 0;
-    first_.compare_exchange_strong(none, signal);
-    const int count = ++count_;
-    if (count >= kSignalsMax) _exit(128 + signal);
-    handler_(signal, count);
+    unsigned char signal = 0;
+    const ssize_t got = read(pipe_[0], &signal, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got != 1 || signal == 0) return;
+    handler_(signal, ++count);
   }
 }
 

@@ -2,7 +2,6 @@
 #ifndef EMBEDFLOW_CLI_PROCESS_H_
 #define EMBEDFLOW_CLI_PROCESS_H_
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <thread>
@@ -20,30 +19,26 @@ void ForbidCoreFiles();
 // Bytes of memory this process has had at most.
 std::uint64_t PeakRssBytes();
 
-// Takes SIGINT and SIGTERM from the time it is made until it is destroyed, on a thread of its own.
-// Must be made before any other thread, which would not inherit the blocked signals.
-// Threads: `handler` runs on that thread; count() and first() may be called by any.
+// Takes SIGINT and SIGTERM from the time it is made until it is destroyed. One a process.
+// Threads: `handler` runs on a thread of its own; count() and first() may be called by any.
 class StopSignals {
  public:
-  // `handler` gets the signal and how many have come, this one included. It must return quickly.
-  // The third signal ends the process at once.
+  // `handler` gets the signal and how many have come, this one included. The third signal ends the
+  // process at once, whatever its threads are doing.
   explicit StopSignals(std::function<void(int signal, int count)> handler);
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
   ~StopSignals();
 
-  int count() const { return count_; }
+  int count() const;
   // The first signal that came; 0 if none.
-  int first() const { return first_; }
+  int first() const;
 
  private:
   void Run();
 
   const std::function<void(int, int)> handler_;
-  int signals_ = -1;  // A signalfd.
-  int quit_ = -1;     // An eventfd.
-  std::atomic<int> count_{0};
-  std::atomic<int> first_{0};
+  int pipe_[2] = {-1, -1};
   std::thread thread_;
 };
 
