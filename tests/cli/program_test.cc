@@ -410,6 +410,27 @@ TEST_F(ProgramTest, CompleteOverTheWire) {
   EXPECT_THAT(hits.out, HasSubstr("  c  chunk 0"));
 }
 
+TEST_F(ProgramTest, SearchFollowsAServerThatHasMoved) {
+  {
+    FlakyServer server;
+    ASSERT_EQ(Run(Remote(server.base_url())).exit_code, 0);
+  }
+  const ProgramResult away = Run({"search", At("corpus"), "fox", "--json"});
+  EXPECT_EQ(away.exit_code, 8) << away.err;
+  EXPECT_EQ(JsonMap::Of(away.err).at("exit"), "8");
+  FlakyServer moved;
+  // Model and dimensions are the space's; only the address is told.
+  const ProgramResult found = Run(
+      {"search", At("corpus"), "the quick brown fox", "-k", "1", "--base-url", moved.base_url()});
+  EXPECT_EQ(found.exit_code, 0) << found.err;
+  EXPECT_THAT(found.out, HasSubstr("  a  chunk 0"));
+  // Another model's vectors are not these.
+  EXPECT_EQ(Run({"search", At("corpus"), "fox", "--base-url", moved.base_url(), "--provider",
+                 "local", "--model", "bge-m3"})
+                .exit_code,
+            1);
+}
+
 TEST_F(ProgramTest, StandardInputIsJsonLines) {
   const ProgramResult result = Run({"ingest", "-", "--into", At("corpus"), "--text-field", "body"},
                                    "{\"id\":7,\"body\":\"from a pipe\"}\n");
