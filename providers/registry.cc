@@ -45,7 +45,7 @@ Profile BuiltinProfile() {
   profile.name = "builtin";
   profile.limits = builtin->limits();
   profile.retries_max = 0;
-  profile.models = {{builtin->space().model, builtin->space().dimensions, 0.0, kPriceSeen}};
+  profile.models = {{builtin->space().model, builtin->space().dimensions, 0.0, {}}};
   return profile;
 }
 

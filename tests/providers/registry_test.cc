@@ -89,7 +89,8 @@ TEST(Profiles, ModelsHaveDimensionsAndDatedPrices) {
     ASSERT_FALSE(profile.models.empty()) << profile.name;
     for (const ModelProfile& model : profile.models) {
       EXPECT_GT(model.dimensions, 0) << model.model;
-      EXPECT_EQ(model.usd_per_million_tokens.has_value(), !model.price_seen.empty()) << model.model;
+      EXPECT_EQ(model.usd_per_million_tokens.value_or(0) > 0, !model.price_seen.empty())
+          << model.model;
     }
   }
   EXPECT_EQ(FindProfile("azure"), nullptr);
