@@ -15,12 +15,11 @@
 #include "base/mutex.h"
 #include "base/random.h"
 #include "tests/fakes/flaky_reply.h"
+#include "tests/fakes/flaky_request.h"
 
 namespace embedflow {
 namespace {
 
-constexpr std::size_t kHeadBytesMax = 64u << 10;
-constexpr std::size_t kBodyBytesMax = 256u << 20;
 constexpr std::size_t kHeaderFloodBytes = 20u << 20;
 
 bool SendAll(int fd, std::string_view bytes) {
@@ -38,85 +37,13 @@ void MakeCloseReset(int fd) {
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
-std::string Lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 std::string Chunk(std::string_view data) {
   std::array<char, 16> size{};
   const auto end = std::to_chars(size.data(), size.data() + size.size(), data.size(), 16).ptr;
   return std::string(size.data(), end) + "\r\n" + std::string(data) + "\r\n";
 }
 
-// Reads requests off one connection.
-class Reader {
- public:
-  explicit Reader(int fd) : fd_(fd) {}
-
-  // False when the connection ends or holds no request.
-  bool Next(FlakyRequest* request) {
-    std::size_t head_end = std::string::npos;
-    while ((head_end = buffer_.find("\r\n\r\n")) == std::string::npos) {
-      if (buffer_.size() > kHeadBytesMax || !More()) return false;
-    }
-    const std::size_t length = ReadHead(buffer_.substr(0, head_end + 2), request);
-    if (length > kBodyBytesMax) return false;
-    while (buffer_.size() < head_end + 4 + length) {
-      if (!More()) return false;
-    }
-    request->body = buffer_.substr(head_end + 4, length);
-    buffer_.erase(0, head_end + 4 + length);
-    return true;
-  }
-
- private:
-  bool More() {
-    std::array<char, 65536> block;
-    const ssize_t n = ::recv(fd_, block.data(), block.size(), 0);
-    if (n <= 0) return false;
-    buffer_.append(block.data(), static_cast<std::size_t>(n));
-    return true;
-  }
-
-  // Returns the length of the body.
-  static std::size_t ReadHead(std::string_view head, FlakyRequest* request) {
-    std::size_t length = 0;
-    bool first = true;
-    while (!head.empty()) {
-      const std::size_t end = head.find("\r\n");
-      const std::string line(head.substr(0, end));
-      head.remove_prefix(end + 2);
-      if (std::exchange(first, false)) {
-        request->method = line.substr(0, line.find(' '));
-        request->target = line.substr(request->method.size() + (line.size() > 0 ? 1 : 0));
-        request->target = request->target.substr(0, request->target.find(' '));
-        continue;
-      }
-      const std::size_t colon = line.find(':');
-      if (colon == std::string::npos) continue;
-      std::string value = line.substr(colon + 1);
-      value.erase(0, value.find_first_not_of(' '));
-      request->headers.emplace_back(Lower(line.substr(0, colon)), value);
-      if (request->headers.back().first == "content-length")
-        std::from_chars(value.data(), value.data() + value.size(), length);
-    }
-    return length;
-  }
-
-  const int fd_;
-  std::string buffer_;
-};
-
 }  // namespace
-
-std::string FlakyRequest::header(std::string_view name) const {
-  for (const auto& [key, value] : headers) {
-    if (key == name) return value;
-  }
-  return {};
-}
 
 class FlakyServer::Impl {
  public:
@@ -225,7 +152,7 @@ class FlakyServer::Impl {
   }
 
   void Serve(Connection* connection) {
-    Reader reader(connection->fd);
+    FlakyReader reader(connection->fd);
     bool is_reset = false;
     for (std::uint64_t n = 1;; ++n) {
       FlakyRequest request;
@@ -310,7 +237,7 @@ class FlakyServer::Impl {
     std::string head = "HTTP/1.1 " + std::to_string(reply.status) + " Scripted\r\n";
     bool has_type = false;
     for (const auto& [name, value] : reply.headers) {
-      has_type |= Lower(name) == "content-type";
+      has_type |= LowerAscii(name) == "content-type";
       head += name + ": " + value + "\r\n";
     }
     if (!has_type) head += "Content-Type: application/json\r\n";
