@@ -331,7 +331,6 @@ Result<std::uint64_t> MatchVectors(Database* database, SpaceId id, VectorStore* 
         }));
     if (visited == 0) break;
     total += visited;
-    vectors->ReleaseMap();
   }
   EF_RETURN_IF_ERROR(status);
   missing_before(nullptr);

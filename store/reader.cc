@@ -24,15 +24,22 @@ class Scan {
     EF_ASSIGN_OR_RETURN(find_text_,
                         database_->Prepare("SELECT metadata, text FROM texts WHERE document = ?"));
     chunks.Bind(0).Bind(INT64_MAX);
+    Totals totals;
+    EF_RETURN_IF_ERROR(ReadTotals(database_, &totals));
     StoredChunkRow row;
     for (;;) {
       EF_ASSIGN_OR_RETURN(const bool found, chunks.Step());
       if (!found) break;
       EF_RETURN_IF_ERROR(ReadChunk(*database_, chunks, &row));
+      --totals.chunks;
+      totals.chunks_sum -= row.checksum();
       if (DocumentOf(row.place) != document_.number) EF_RETURN_IF_ERROR(Enter(row));
       EF_RETURN_IF_ERROR(Hand(row, visit));
     }
-    return Leave();
+    EF_RETURN_IF_ERROR(Leave());
+    // A damaged page of the tree can hide rows without an error.
+    if (totals.chunks == 0 && totals.chunks_sum == 0) return {};
+    return Damaged(*database_, "chunks", "rows are missing or extra");
   }
 
  private:
@@ -250,15 +257,21 @@ Result<std::vector<ChunkId>> Reader::FilterChunks(
 }
 
 Result<std::vector<DeadLetter>> Reader::DeadLetters() {
+  EF_ASSIGN_OR_RETURN(const ReadSnapshot snapshot, ReadSnapshot::Begin(database_.get()));
+  Totals totals;
+  EF_RETURN_IF_ERROR(ReadTotals(database_.get(), &totals));
   EF_ASSIGN_OR_RETURN(Statement rows, database_->Prepare(kAllLetters));
   std::vector<DeadLetter> letters;
   for (;;) {
     EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return letters;
+    if (!row) break;
     LetterRow letter;
     EF_RETURN_IF_ERROR(ReadLetter(*database_, rows, &letter));
+    totals.letters_sum -= letter.checksum();
     letters.push_back(std::move(letter.letter));
   }
+  if (letters.size() == totals.dead_letters && totals.letters_sum == 0) return letters;
+  return Damaged(*database_, "dead_letters", "rows are missing or extra");
 }
 
 Result<StoreCheck> Reader::Check() {

@@ -269,6 +269,7 @@ Status Database::Error(int result, std::string_view doing) {
 }
 
 Result<ReadSnapshot> ReadSnapshot::Begin(Database* database) {
+  if (sqlite3_get_autocommit(database->handle()) == 0) return ReadSnapshot(nullptr);
   EF_RETURN_IF_ERROR(database->Execute("BEGIN"));
   return ReadSnapshot(database);
 }

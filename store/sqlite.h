@@ -106,7 +106,8 @@ class Database {
   sqlite3* handle_;
 };
 
-// A read transaction: all statements of one connection see the same state while it lives.
+// A read transaction: all statements of one connection see the same state while it lives. Inside
+// another one, it is that one.
 class ReadSnapshot {
  public:
   static Result<ReadSnapshot> Begin(Database* database);

@@ -21,8 +21,9 @@ namespace {
 constexpr std::size_t kPutVectorsMax = 65536;
 // How far the map may double. Address space, not memory.
 constexpr std::size_t kMapBytesMax = std::size_t{1} << 45;
-// After touching this much of the map, it is given back.
-constexpr std::uint64_t kTouchedBytesMax = 32u << 20;
+// After this many records have been looked at, the map's pages are given back. Linux maps 64 KiB
+// around each touched page that is in its cache, two for a large value: 64 MiB at the most.
+constexpr std::uint64_t kTouchedRecordsMax = 512;
 
 MDB_val KeyOf(const ContentHash& hash) {
   return {hash.bytes.size(), const_cast<unsigned char*>(hash.bytes.data())};
@@ -90,6 +91,8 @@ Result<VectorStore::ReadTransaction> VectorStore::BeginRead() {
   constexpr int kAttemptsMax = 4;
   int result = 0;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    // A turnstile: shared_mutex lets readers pass a waiting mover for ever.
+    { const MutexLock turn(turn_); }
     std::shared_lock<std::shared_mutex> hold(map_mu_);
     MDB_txn* txn = nullptr;
     {
@@ -104,6 +107,7 @@ Result<VectorStore::ReadTransaction> VectorStore::BeginRead() {
     if (txn != nullptr) mdb_txn_abort(txn);
     hold.unlock();
     if (result == MDB_MAP_RESIZED) {
+      const MutexLock turn(turn_);
       const std::unique_lock<std::shared_mutex> alone(map_mu_);
       mdb_env_set_mapsize(env_, 0);
     } else if (result == MDB_READERS_FULL) {
@@ -134,6 +138,7 @@ Result<const VectorSpace*> VectorStore::FindSpace(const Space& space, bool make)
     if (found != spaces_.end()) return found->second.get();
   }
   // Beside no other transaction: see map_mu_.
+  const MutexLock turn(turn_);
   const std::unique_lock<std::shared_mutex> alone(map_mu_);
   unsigned int database = 0;
   int result = OpenDatabase(key.hex(), make, &database);
@@ -152,26 +157,23 @@ Result<const VectorSpace*> VectorStore::FindSpace(const Space& space, bool make)
 Status VectorStore::Has(const VectorSpace& space, std::span<const ContentHash> hashes,
                         std::span<char> found) {
   EF_CHECK(hashes.size() == found.size());
-  std::uint64_t bytes = 0;
-  {
-    EF_ASSIGN_OR_RETURN(const ReadTransaction read, BeginRead());
-    for (std::size_t i = 0; i < hashes.size(); ++i) {
-      MDB_val key = KeyOf(hashes[i]);
-      MDB_val value;
-      const int result = mdb_get(read.get(), space.database, &key, &value);
-      found[i] = 0;
-      if (result == MDB_NOTFOUND) continue;
-      if (result != MDB_SUCCESS) return Error(result, "read");
-      bytes += space.record_bytes();
-      if (IsGood(space, hashes[i], View(value))) {
-        found[i] = 1;
-      } else {
-        Log(LogLevel::kWarning, path_ + ": vector " + hashes[i].hex() + " of " + space.name +
-                                    " is damaged; it counts as not there");
-      }
+  EF_ASSIGN_OR_RETURN(const ReadTransaction read, BeginRead());
+  const void* map = MapAddress(read.get());
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    Touch(map);
+    MDB_val key = KeyOf(hashes[i]);
+    MDB_val value;
+    const int result = mdb_get(read.get(), space.database, &key, &value);
+    found[i] = 0;
+    if (result == MDB_NOTFOUND) continue;
+    if (result != MDB_SUCCESS) return Error(result, "read");
+    if (IsGood(space, hashes[i], View(value))) {
+      found[i] = 1;
+    } else {
+      Log(LogLevel::kWarning, path_ + ": vector " + hashes[i].hex() + " of " + space.name +
+                                  " is damaged; it counts as not there");
     }
   }
-  if (touched_bytes_.fetch_add(bytes) + bytes > kTouchedBytesMax) ReleaseMap();
   return {};
 }
 
@@ -193,11 +195,7 @@ Result<std::uint64_t> VectorStore::Put(const VectorSpace& space,
     std::uint64_t already = 0;
     bool map_full = false;
     EF_RETURN_IF_ERROR(PutOnce(space, vectors, order, &already, &map_full));
-    if (!map_full) {
-      const std::uint64_t bytes = vectors.size() * space.record_bytes();
-      if (touched_bytes_.fetch_add(bytes) + bytes > kTouchedBytesMax) ReleaseMap();
-      return already;
-    }
+    if (!map_full) return already;
     EF_RETURN_IF_ERROR(GrowMap());
   }
 }
@@ -208,10 +206,13 @@ Status VectorStore::PutOnce(const VectorSpace& space, std::span<const Store::Vec
   WriteTransaction write(this);
   int result = write.result();
   MDB_cursor* cursor = nullptr;
+  // Before the first change, which copies that page to other memory.
+  const void* map = result == MDB_SUCCESS ? MapAddress(write.get()) : nullptr;
   if (result == MDB_SUCCESS) result = mdb_cursor_open(write.get(), space.database, &cursor);
   if (result != MDB_SUCCESS) return Error(result, "write");
   Status status;
   for (const std::size_t i : order) {
+    Touch(map);
     MDB_val key = KeyOf(vectors[i].text_hash);
     MDB_val value = {space.record_bytes(), nullptr};
     result = mdb_cursor_put(cursor, &key, &value, MDB_NOOVERWRITE | MDB_RESERVE);
@@ -236,6 +237,7 @@ Status VectorStore::PutOnce(const VectorSpace& space, std::span<const Store::Vec
 }
 
 Status VectorStore::GrowMap() {
+  const MutexLock turn(turn_);
   const std::unique_lock<std::shared_mutex> alone(map_mu_);
   return DoubleMap();
 }
@@ -253,22 +255,20 @@ Status VectorStore::DoubleMap() {
 Result<bool> VectorStore::Read(const VectorSpace& space, const ContentHash& hash,
                                std::span<float> vector) {
   EF_CHECK(vector.size() == space.dimensions);
-  {
-    EF_ASSIGN_OR_RETURN(const ReadTransaction read, BeginRead());
-    MDB_val key = KeyOf(hash);
-    MDB_val value;
-    const int result = mdb_get(read.get(), space.database, &key, &value);
-    if (result == MDB_NOTFOUND) return false;
-    if (result != MDB_SUCCESS) return Error(result, "read");
-    if (!IsGood(space, hash, View(value))) {
-      return Status(Code::kCorruption, EscapeControl(path_) + ": vector " + hash.hex() + " of " +
-                                           space.name + ": its checksum does not fit its content")
-          .WithNext("embedflow verify says what is damaged");
-    }
-    std::memcpy(vector.data(), static_cast<const char*>(value.mv_data) + sizeof(std::uint64_t),
-                vector.size_bytes());
+  EF_ASSIGN_OR_RETURN(const ReadTransaction read, BeginRead());
+  Touch(MapAddress(read.get()));
+  MDB_val key = KeyOf(hash);
+  MDB_val value;
+  const int result = mdb_get(read.get(), space.database, &key, &value);
+  if (result == MDB_NOTFOUND) return false;
+  if (result != MDB_SUCCESS) return Error(result, "read");
+  if (!IsGood(space, hash, View(value))) {
+    return Status(Code::kCorruption, EscapeControl(path_) + ": vector " + hash.hex() + " of " +
+                                         space.name + ": its checksum does not fit its content")
+        .WithNext("embedflow verify says what is damaged");
   }
-  if (touched_bytes_.fetch_add(space.record_bytes()) > kTouchedBytesMax) ReleaseMap();
+  std::memcpy(vector.data(), static_cast<const char*>(value.mv_data) + sizeof(std::uint64_t),
+              vector.size_bytes());
   return true;
 }
 
@@ -288,7 +288,9 @@ Result<std::uint64_t> VectorStore::Erase(const VectorSpace& space,
     {
       WriteTransaction write(this);
       result = write.result();
+      const void* map = result == MDB_SUCCESS ? MapAddress(write.get()) : nullptr;
       for (std::size_t i = 0; i < hashes.size() && result == MDB_SUCCESS; ++i) {
+        Touch(map);
         MDB_val key = KeyOf(hashes[i]);
         MDB_val value;
         result = mdb_get(write.get(), space.database, &key, &value);
@@ -315,6 +317,7 @@ Result<std::size_t> VectorStore::Visit(
     const VectorSpace& space, std::optional<ContentHash>* after, std::size_t records_max,
     const std::function<void(const ContentHash& hash, bool good)>& visit) {
   EF_ASSIGN_OR_RETURN(const ReadTransaction read, BeginRead());
+  const void* map = MapAddress(read.get());
   MDB_cursor* cursor = nullptr;
   int result = mdb_cursor_open(read.get(), space.database, &cursor);
   if (result != MDB_SUCCESS) return Error(result, "read");
@@ -335,6 +338,7 @@ Result<std::size_t> VectorStore::Visit(
       result = MDB_CORRUPTED;
       break;
     }
+    Touch(map);
     const ContentHash hash = ContentHash::FromBytes(View(key));
     visit(hash, IsGood(space, hash, View(value)));
     *after = hash;
@@ -346,20 +350,21 @@ Result<std::size_t> VectorStore::Visit(
   return visited;
 }
 
-void VectorStore::ReleaseMap() {
-  touched_bytes_ = 0;
-  Result<ReadTransaction> read = BeginRead();
-  if (!read.ok()) return;
-  // The map cannot move while the transaction holds it, and LMDB tells its address only by handing
-  // out a pointer into it.
+// LMDB tells where the map is only by handing out a pointer into it. Null if there is no space yet.
+const void* VectorStore::MapAddress(MDB_txn* txn) const {
   MDB_cursor* cursor = nullptr;
-  MDB_val key;
-  MDB_val value;
-  if (mdb_cursor_open(read->get(), names_, &cursor) != MDB_SUCCESS) return;
-  if (mdb_cursor_get(cursor, &key, &value, MDB_FIRST) == MDB_SUCCESS) {
-    ReleaseMappingAround(key.mv_data);
-  }
+  if (mdb_cursor_open(txn, names_, &cursor) != MDB_SUCCESS) return nullptr;
+  MDB_val key{};
+  MDB_val value{};
+  const int result = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
   mdb_cursor_close(cursor);
+  return result == MDB_SUCCESS ? key.mv_data : nullptr;
+}
+
+void VectorStore::Touch(const void* map) {
+  if (touched_records_.fetch_add(1, std::memory_order_relaxed) < kTouchedRecordsMax) return;
+  touched_records_ = 0;
+  if (map != nullptr) ReleaseMappingAround(map);
 }
 
 }  // namespace embedflow

@@ -72,9 +72,6 @@ class VectorStore {
 
   // Walks all pages, headers of large values included.
   Status Examine();
-  // Gives the pages of the map that this process has touched back to the system: they count as its
-  // memory otherwise. They are read again from the page cache.
-  void ReleaseMap();
 
  private:
   class ReadTransaction;
@@ -87,6 +84,12 @@ class VectorStore {
   Result<ReadTransaction> BeginRead();
   Status PutOnce(const VectorSpace& space, std::span<const Store::VectorPut> vectors,
                  std::span<const std::size_t> order, std::uint64_t* already, bool* map_full);
+  // `txn` must be a read transaction, or a write transaction that has changed nothing yet.
+  const void* MapAddress(MDB_txn* txn) const;
+  // To be called for each record that is looked at, inside a transaction, with its map's address:
+  // now and then gives the pages of the map that this process has touched back to the system. They
+  // would count as its memory, and are read again from the page cache.
+  void Touch(const void* map);
   Status GrowMap();
   // With map_mu_ held exclusively.
   Status DoubleMap();
@@ -105,7 +108,8 @@ class VectorStore {
   // Own synchronisation. Shared by transactions, exclusive for whatever moves the map or opens a
   // database: LMDB allows neither beside a transaction.
   std::shared_mutex map_mu_;
-  std::atomic<std::uint64_t> touched_bytes_{0};
+  Mutex turn_;  // Held by whoever waits for map_mu_ alone; taken before it.
+  std::atomic<std::uint64_t> touched_records_{0};
 
   Mutex mu_;
   // Reset read transactions, ready for use again: each keeps its slot in LMDB's reader table.
