@@ -91,7 +91,12 @@ Status ParseJson(std::string_view text, int depth_max, JsonHandler* handler) {
   rapidjson::Reader reader;
   Adapter adapter(depth_max, handler);
   const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, adapter);
-  if (!result.IsError()) return {};
+  if (!result.IsError()) {
+    // To RapidJSON a NUL is the end of the text, wherever it stands.
+    if (bytes.Tell() >= text.size()) return {};
+    return {Code::kInvalidArgument,
+            "not JSON: something follows the value, byte " + std::to_string(bytes.Tell())};
+  }
   const std::string at = ", byte " + std::to_string(result.Offset());
   if (adapter.too_deep()) {
     return {Code::kInvalidArgument,

@@ -29,8 +29,8 @@ struct DiskWriterSinks {
 // Threads: Submit, Hurry from any; the rest from the thread that made it.
 class DiskWriter {
  public:
-  static constexpr std::size_t kGroupChunks = 8192;
-  static constexpr std::size_t kGroupBytes = 32u << 20;
+  static constexpr std::size_t kGroupChunks = 4096;
+  static constexpr std::size_t kGroupBytes = 24u << 20;
   static constexpr std::chrono::milliseconds kLinger{250};
   // How often the run's counters are sampled into the store.
   static constexpr std::chrono::seconds kSampleInterval{10};

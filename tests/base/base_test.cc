@@ -91,6 +91,9 @@ TEST(JsonReader, RefusesWhatIsNotJson) {
     Recorder recorder;
     EXPECT_FALSE(ParseJson(text, 64, &recorder).ok()) << text;
   }
+  // A NUL is no end: what follows it counts.
+  Recorder after_nul;
+  EXPECT_FALSE(ParseJson(std::string("{}\0junk", 7), 64, &after_nul).ok());
   // A nesting bomb: RapidJSON's recursive parser would overflow the stack.
   Recorder recorder;
   const Status deep = ParseJson(std::string(1000000, '['), 64, &recorder);
