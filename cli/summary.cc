@@ -59,9 +59,9 @@ std::string Failures(const RunSummary& summary) {
 
 std::string OutcomeLine(const RunSummary& summary, const SummaryContext& context) {
   const std::string time = Duration(summary.seconds);
-  const std::string is_in =
-      Count(summary.documents.ingested + summary.documents.unchanged, "document") +
-      " are in and searchable.";
+  const std::uint64_t documents = summary.documents.ingested + summary.documents.unchanged;
+  const std::string is_in = Count(documents, "document") + (documents == 1 ? " is" : " are") +
+                            (context.has_index ? " in and searchable." : " in.");
   switch (summary.outcome) {
     case RunOutcome::kComplete:
       if (IsNothingNew(summary)) {
