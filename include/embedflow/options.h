@@ -53,7 +53,7 @@ struct FlowOptions {
   std::optional<double> requests_per_minute;      // Above 0.
   std::optional<double> model_tokens_per_minute;  // Above 0.
   // Bytes admitted and not yet settled: texts, their vectors and bookkeeping. In [1 MiB, 64 GiB].
-  std::size_t admitted_bytes_max = 40u << 20;
+  std::size_t admitted_bytes_max = 32u << 20;
 
   Status Validate() const;
 };
