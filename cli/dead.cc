@@ -60,6 +60,8 @@ std::string DeadText(const std::vector<DeadLetter>& letters, bool utf8) {
     if (alike <= kAlikeShown) text += LetterText(letter, utf8);
   }
   std::vector<std::pair<std::size_t, std::string>> sorted;
+  sorted.reserve(reasons.size());
+  sorted.reserve(reasons.size());
   for (const auto& [reason, count] : reasons) sorted.emplace_back(count, reason);
   std::sort(sorted.rbegin(), sorted.rend());
   text += "\n" + Count(letters.size(), "dead letter") + "\n";

@@ -215,7 +215,7 @@ Graph::~Graph() = default;
 
 void Graph::SetTransport(Transport* transport) { nodes_->transport = transport; }
 
-void Graph::Put(AdmissionPtr admission) { Send(nodes_->chunk, admission); }
+void Graph::Put(const AdmissionPtr& admission) { Send(nodes_->chunk, admission); }
 
 void Graph::Flush(bool now) {
   const std::uint64_t mark = nodes_->bodies.open_mark();

@@ -27,7 +27,7 @@ class Graph {
 
   void SetTransport(Transport* transport);
 
-  void Put(AdmissionPtr admission);
+  void Put(const AdmissionPtr& admission);
   // Sends the open batch on its way if nothing was added to it since the last call, or if `now`.
   void Flush(bool now);
   // Answers of the transport.

@@ -297,7 +297,7 @@ Result<std::unique_ptr<Index>> MakeFlatIndex(Metric metric, int dimensions) {
   try {
     auto flat = std::make_unique<faiss::IndexFlat>(dimensions, FaissMetric(metric));
     auto map = std::make_unique<faiss::IndexIDMap>(flat.get());
-    flat.release();
+    static_cast<void>(flat.release());
     map->own_fields = true;
     return std::unique_ptr<Index>(std::make_unique<FlatIndex>(metric, std::move(map)));
   } catch (const std::exception& exception) {
