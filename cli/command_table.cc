@@ -65,8 +65,8 @@ std::vector<CommandInfo> MakeCommands() {
 }  // namespace
 
 const std::vector<CommandInfo>& Commands() {
-  static const std::vector<CommandInfo> commands = MakeCommands();
-  return commands;
+  static const std::vector<CommandInfo> kCommands = MakeCommands();
+  return kCommands;
 }
 
 }  // namespace embedflow::cli

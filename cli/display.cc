@@ -41,12 +41,12 @@ Display::Mode Display::ModeFor(std::string_view when, const Stream& stream) {
   return stream.is_terminal ? Mode::kBar : Mode::kPlain;
 }
 
-Display::Display(Mode mode, ProgressContext context, const Stream& stream)
+Display::Display(Mode mode, const ProgressContext& context, const Stream& stream)
     : mode_(mode),
       context_(context),
       stream_(stream),
       begin_(std::chrono::steady_clock::now()),
-      tracker_(std::move(context)) {
+      tracker_(context) {
   if (mode_ != Mode::kNone) thread_ = std::thread([this] { Run(); });
 }
 

@@ -28,7 +28,7 @@ class Display {
   // What `--progress WHEN` means on this stream: a bar needs a terminal.
   static Mode ModeFor(std::string_view when, const Stream& stream);
 
-  Display(Mode mode, ProgressContext context, const Stream& stream);
+  Display(Mode mode, const ProgressContext& context, const Stream& stream);
   Display(const Display&) = delete;
   Display& operator=(const Display&) = delete;
   ~Display();

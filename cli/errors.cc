@@ -24,7 +24,7 @@ std::string Field(std::string_view name, std::string_view value, std::size_t col
 }  // namespace
 
 const std::vector<ExitCode>& ExitCodes() {
-  static const std::vector<ExitCode> codes = {
+  static const std::vector<ExitCode> kCodes = {
       {kExitComplete, "complete", "complete: everything read is stored, embedded and indexed"},
       {kExitFailed, "failed",
        "failed: an error of this machine or this configuration; nothing acknowledged is lost"},
@@ -43,7 +43,7 @@ const std::vector<ExitCode>& ExitCodes() {
        "goes on"},
       {kExitSignalBase + SIGTERM, "terminated", "SIGTERM: the same"},
   };
-  return codes;
+  return kCodes;
 }
 
 int ExitCodeOf(const Status& status, int signal) {

@@ -162,7 +162,7 @@ class IngestRun {
     context.model_tokens_per_minute = options_.pipeline.flow.model_tokens_per_minute;
     const Display::Mode mode =
         Display::ModeFor(call_.arguments.Text("--progress", "auto"), call_.err);
-    Display display(mode, std::move(context), call_.err);
+    Display display(mode, context, call_.err);
     std::optional<LogAboveBar> logs;
     if (mode == Display::Mode::kBar) logs.emplace(&display);
     options_.pipeline.on_progress = [&display](const Progress& snapshot) {
@@ -171,7 +171,7 @@ class IngestRun {
     EF_ASSIGN_OR_RETURN(const std::unique_ptr<Pipeline> pipeline,
                         Pipeline::Open(corpus, std::move(provider), options_.pipeline));
     relay_.Attach(pipeline.get(), &display);
-    const Status status = pipeline->Run(source);
+    Status status = pipeline->Run(source);
     relay_.Attach(nullptr, nullptr);
     display.Finish();
     summary_ = pipeline->summary();

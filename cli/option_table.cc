@@ -272,7 +272,7 @@ std::vector<Row> Output() {
 }  // namespace
 
 const std::vector<Option>& Options() {
-  static const std::vector<Option> options = [] {
+  static const std::vector<Option> kOptions = [] {
     std::vector<Option> all;
     for (const auto& rows :
          {CommonAndInput(), ChunkingAndIndex(), ProviderAndLimits(), SearchAndExport(), Output()}) {
@@ -280,7 +280,7 @@ const std::vector<Option>& Options() {
     }
     return all;
   }();
-  return options;
+  return kOptions;
 }
 
 }  // namespace embedflow::cli

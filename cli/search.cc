@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <utility>
@@ -119,7 +120,7 @@ int Search(const Invocation& call) {
     for (const SearchHit& hit : hits) text += HitText(hit, call.out);
     EF_RETURN_IF_ERROR(call.Print(text));
     WriteToStderr(WithCommas(hits.size()) + " of " + WithCommas(searcher->size()) + " in " +
-                  std::to_string(static_cast<int>(passed.count() * 1000 + 0.5)) + " ms (" +
+                  std::to_string(std::lround(passed.count() * 1000)) + " ms (" +
                   OneLine(searcher->space().name()) + ")\n");
     return {};
   };
