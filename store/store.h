@@ -143,8 +143,8 @@ struct StoreCounts {
   std::uint64_t dead_letters = 0;
 };
 
-// What Check() found. `faults` holds one line each, file and record named, at most 100; counters go
-// on.
+// What Check() found. A damaged vector is corrupt and not also missing. `faults` holds one line
+// each, file and record named, at most 100; counters go on.
 struct StoreCheck {
   std::uint64_t documents = 0;
   std::uint64_t chunks = 0;
@@ -212,9 +212,9 @@ class Store {
     ContentHash text_hash;
     std::span<const float> vector;  // Of the space's dimensions.
   };
-  // One synced LMDB transaction. Returns how many were already there with a good checksum (and were
-  // left alone). Errors: kIo; nothing of the group is then in. The map is grown between
-  // transactions as needed.
+  // One synced LMDB transaction of at most 65,536 vectors. Returns how many were already there with
+  // a good checksum (and were left alone). Errors: kIo; nothing of the group is then in. The map is
+  // grown between transactions as needed.
   virtual Result<std::uint64_t> PutVectors(SpaceId space, std::span<const VectorPut> vectors) = 0;
 
   // One SQLite transaction, synced when it returns. Errors: kIo; nothing of the group is then in.
