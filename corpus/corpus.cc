@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "corpus/access.h"
 #include "corpus/index_keeper.h"
 #include "corpus/verify.h"
@@ -75,7 +76,7 @@ Result<CorpusStatus> Corpus::Describe() {
         info.ok()) {
       space.index.vectors = info->vectors;
       space.index.bytes = info->bytes;
-      space.index.fresh = info->stamp == IndexStamp{record.space.name(), record.generation};
+      space.index.fresh = info->stamp == StampOf(record);
     }
     status.spaces.push_back(std::move(space));
   }
@@ -109,7 +110,13 @@ Status Corpus::ForEachChunk(const std::string& space,
         if (HasVectorIn(scan, record.id)) {
           EF_ASSIGN_OR_RETURN(const bool found,
                               rep_->reader->ReadVector(record.id, scan.text_hash, vector));
-          if (found) chunk.embedding = vector;
+          if (!found) {
+            return Status(Code::kCorruption, "chunk " + std::to_string(scan.id) + " of document " +
+                                                 EscapeControl(scan.document_id, 200) +
+                                                 " has no vector")
+                .WithNext("embedflow verify " + rep_->directory + " says what is missing");
+          }
+          chunk.embedding = vector;
         }
         return visit(chunk);
       });

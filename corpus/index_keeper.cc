@@ -39,7 +39,7 @@ Result<std::uint64_t> Complete(StoreReader& reader, const SpaceRecord& space, In
             reader.ReadVector(space.id, chunk.text_hash, std::span(vectors).last(dimensions));
         if (!found.ok() && found.status().code() != Code::kCorruption) return found.status();
         if (!found.ok() || !*found) {
-          // Never served; verify names it, and the next ingest of its text buys it again.
+          // Never served, and named by verify.
           vectors.resize(ids.size() * dimensions);
           Log(LogLevel::kWarning, "chunk " + std::to_string(chunk.id) +
                                       " has no good vector; embedflow verify tells more");
@@ -61,6 +61,10 @@ Result<std::uint64_t> Complete(StoreReader& reader, const SpaceRecord& space, In
 
 std::string IndexPath(const std::string& directory, SpaceId space) {
   return directory + "/index." + std::to_string(space) + ".faiss";
+}
+
+IndexStamp StampOf(const SpaceRecord& space) {
+  return {space.space.name() + " " + space.metric, space.generation};
 }
 
 IndexOptions IndexOptionsOf(const SpaceRecord& space) {
@@ -88,8 +92,8 @@ Result<std::unique_ptr<Index>> OpenIndex(StoreReader& reader, const std::string&
   if (completed != nullptr) *completed = false;
   Result<LoadedIndex> loaded = LoadIndex(path, options, space.space.dimensions);
   std::unique_ptr<Index> index;
-  if (loaded.ok() && loaded->stamp.space == space.space.name()) {
-    if (loaded->stamp.generation == space.generation) return std::move(loaded->index);
+  if (loaded.ok() && loaded->stamp.space == StampOf(space).space) {
+    if (loaded->stamp == StampOf(space)) return std::move(loaded->index);
     index = std::move(loaded->index);
   } else {
     if (!loaded.ok() && loaded.status().code() != Code::kNotFound) {

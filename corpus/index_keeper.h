@@ -19,6 +19,10 @@ inline bool HasVectorIn(const ChunkScan& chunk, SpaceId space) {
   return ((chunk.spaces & ~chunk.dead_spaces) >> space & 1) != 0;
 }
 
+// What an index file of the space must say to be used as it is. The metric belongs to it: vectors
+// are normalised on the way in, so an index made for another metric is of no use.
+IndexStamp StampOf(const SpaceRecord& space);
+
 // The options a space's index was made with.
 IndexOptions IndexOptionsOf(const SpaceRecord& space);
 

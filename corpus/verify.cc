@@ -64,13 +64,13 @@ Status VerifyIndex(const std::string& directory, StoreReader& reader, const Spac
   const std::string path = IndexPath(directory, space.id);
   const std::uint64_t faults_before = report->index_missing + report->index_extra;
   Result<LoadedIndex> loaded = LoadIndex(path, IndexOptionsOf(space), space.space.dimensions);
-  if (!loaded.ok() && loaded.status().code() != Code::kNotFound) {
+  if (!loaded.ok() && loaded.status().code() == Code::kCorruption) {
     ++report->corrupt;
     AddFault(report, loaded.status().message());
     return {};
   }
   std::unique_ptr<Index> index;
-  if (loaded.ok() && loaded->stamp.space == space.space.name()) {
+  if (loaded.ok() && loaded->stamp.space == StampOf(space).space) {
     index = std::move(loaded->index);
   } else {
     EF_ASSIGN_OR_RETURN(index, MakeIndex(IndexOptionsOf(space), space.space.dimensions));
@@ -89,15 +89,13 @@ Status Repair(const std::string& directory, Store* store, StoreReader& reader) {
   if (store == nullptr) {
     return {Code::kInvalidArgument, "repairing needs the corpus open for writing"};
   }
-  EF_ASSIGN_OR_RETURN(const std::uint64_t dropped, store->DropOrphanVectors());
-  (void)dropped;
   EF_ASSIGN_OR_RETURN(const std::vector<SpaceRecord> spaces, reader.Spaces());
   for (const SpaceRecord& space : spaces) {
     if (space.index_kind == "none") continue;
     // From the store alone: an index that disagrees is not trusted with anything.
     const std::string path = IndexPath(directory, space.id);
     EF_ASSIGN_OR_RETURN(std::unique_ptr<Index> index, BuildIndex(reader, space));
-    EF_RETURN_IF_ERROR(index->Save(path, {space.space.name(), space.generation}));
+    EF_RETURN_IF_ERROR(index->Save(path, StampOf(space)));
   }
   return {};
 }

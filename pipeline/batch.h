@@ -34,7 +34,7 @@ struct AdmittedDocument {
   // holds the document.
   std::atomic<std::uint32_t> waiting{1};
 
-  // Writer's thread only.
+  // Writer's thread only; the chunk stage may set it before.
   bool cancelled = false;
   std::vector<DeadLetter> letters;
   std::uint32_t bought = 0;  // Chunks this document paid for; the others were known or shared.

@@ -1,6 +1,7 @@
 #include "pipeline/disk_writer.h"
 
 #include <algorithm>
+#include <exception>
 #include <string>
 
 #include "base/check.h"
@@ -84,7 +85,7 @@ std::vector<BatchPtr> DiskWriter::NextGroup() {
 
 void DiskWriter::Process(const std::vector<BatchPtr>& group) {
   if (const Status put = PutVectors(group); !put.ok()) {
-    store_failed_ = true;
+    run_.store_failed = true;
     run_.Fail(put);
     // Not one vector of the group is in.
     for (const BatchPtr& batch : group) {
@@ -113,7 +114,7 @@ Status DiskWriter::PutVectors(const std::vector<BatchPtr>& group) {
     }
     if (batch->maybe_paid_before) maybe_twice += batch->items.size();
   }
-  if (puts.empty() || store_failed_) return store_failed_ ? run_.failure() : Status();
+  if (puts.empty() || run_.store_failed) return run_.store_failed ? run_.failure() : Status();
   EF_ASSIGN_OR_RETURN(const std::uint64_t already,
                       run_.corpus_store.PutVectors(run_.space.id, puts));
   run_.counters.embedded += puts.size() - already;
@@ -141,7 +142,9 @@ void DiskWriter::ResolveChunk(const Claimed& chunk, const Batch& batch, bool own
     case Batch::End::kDead: {
       row.dead = true;
       DeadLetter letter;
-      letter.reason = "the provider refuses this text";
+      letter.reason = batch.outcome.kind == Outcome::Kind::kBadReply
+                          ? "the provider's reply to this text cannot be used"
+                          : "the provider refuses this text";
       letter.provider_says = batch.outcome.status.message();
       letter.document_id = document.record.document.id;
       letter.file = document.record.origin.file;
@@ -165,9 +168,11 @@ void DiskWriter::ResolveChunk(const Claimed& chunk, const Batch& batch, bool own
 }
 
 Status DiskWriter::Commit() {
-  if (store_failed_) {
+  if (run_.store_failed) {
     for (const DocumentPtr& document : finished_) document->cancelled = true;
   }
+  const std::string why = run_.failure().word();
+  const bool form_refused = why == kRequestRefused || why == kRepliesUnusable;
   CommitGroup group;
   group.run = run_.run;
   group.space = run_.space.id;
@@ -175,6 +180,8 @@ Status DiskWriter::Commit() {
   const ContentHash chunking = run_.chunking;
   std::vector<std::uint64_t> tokens;
   for (const DocumentPtr& document : finished_) {
+    // A request whose form is refused says nothing about its texts.
+    if (form_refused && !document->letters.empty()) document->cancelled = true;
     if (document->cancelled) continue;
     tokens.push_back(document->record.token);
     if (document->record.bad) {
@@ -197,7 +204,7 @@ Status DiskWriter::Commit() {
   if (group.documents.empty() && group.dead_letters.empty()) return {};
   Result<CommitResult> result = run_.corpus_store.Commit(group);
   if (!result.ok()) {
-    store_failed_ = true;
+    run_.store_failed = true;
     for (const DocumentPtr& document : finished_) document->cancelled = true;
     return result.status();
   }
@@ -225,9 +232,9 @@ void DiskWriter::CountDocuments(const CommitResult& result,
     }
     // Of two records with one id, one is ingested and one replaced: this one took the other's
     // place.
-    if (fate == CommitResult::Fate::kReplacedOther) ++counters.replaced;
     const std::uint64_t dead = document.letters.size();
     const bool all_dead = dead == document.chunks.size();
+    if (fate == CommitResult::Fate::kReplacedOther && !all_dead) ++counters.replaced;
     if (all_dead) ++counters.documents_dead;
     if (!all_dead && fate == CommitResult::Fate::kIngested) ++counters.ingested;
     counters.chunks += document.chunks.size();
@@ -253,7 +260,7 @@ void DiskWriter::Index(const CommitResult& result, const std::vector<DocumentPtr
 
 Status DiskWriter::Acknowledge(const CommitResult& result,
                                const std::vector<DocumentPtr>& documents) {
-  if (!run_.options.on_commit) return {};
+  if (!run_.options.on_commit || unacknowledged_) return {};
   std::vector<ChunkId> ids;
   for (std::size_t i = 0; i < documents.size(); ++i) {
     for (std::size_t c = 0; c < result.chunk_ids[i].size(); ++c) {
@@ -261,7 +268,14 @@ Status DiskWriter::Acknowledge(const CommitResult& result,
     }
   }
   if (ids.empty()) return {};
-  return run_.options.on_commit(ids);
+  Status status;
+  try {
+    status = run_.options.on_commit(ids);
+  } catch (const std::exception& error) {
+    status = Status(Code::kInternal, std::string("on_commit failed: ") + error.what());
+  }
+  unacknowledged_ = !status.ok();
+  return status;
 }
 
 void DiskWriter::SampleIfDue() {

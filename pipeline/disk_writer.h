@@ -83,7 +83,7 @@ class DiskWriter {
   // DiskWriter thread only.
   ThreadRole role_;
   std::vector<DocumentPtr> finished_ EF_GUARDED_BY(role_);  // Complete, not yet committed.
-  bool store_failed_ EF_GUARDED_BY(role_) = false;          // A failed sync is never tried again.
+  bool unacknowledged_ EF_GUARDED_BY(role_) = false;  // on_commit failed: it is not called again.
   TimePoint sampled_ EF_GUARDED_BY(role_){};
   // Written by the writer's thread, read by others once the graph is idle.
   std::atomic<std::uint64_t> generation_;

@@ -120,7 +120,14 @@ void Graph::Nodes::CancelBatch(Batch& batch) {
 }
 
 AdmissionPtr Graph::Nodes::Chunk(const AdmissionPtr& admission) {
-  Guard(run, "chunk", admission, [&] { bodies.Chunk(*admission); });
+  if (!Guard(run, "chunk", admission, [&] { bodies.Chunk(*admission); })) {
+    // Half-made chunks must not be taken for the document's: it leaves uncommitted.
+    for (const DocumentPtr& document : admission->documents) {
+      document->chunks.clear();
+      document->waiting = 1;
+      document->cancelled = true;
+    }
+  }
   Publish(admission);
   return admission;
 }

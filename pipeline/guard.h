@@ -43,9 +43,11 @@ bool Guard(RunState& run, const char* stage, const Pointer& message, Body&& body
     body();
     return true;
   } catch (const std::exception& error) {
+    run.threw = true;
     run.Fail(
         Status(Code::kInternal, std::string("the ") + stage + " stage failed: " + error.what()));
   } catch (...) {
+    run.threw = true;
     run.Fail(Status(Code::kInternal, std::string("the ") + stage + " stage failed"));
   }
   return false;

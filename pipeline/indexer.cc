@@ -103,7 +103,8 @@ Status Indexer::Take(const IndexJob& job) {
 }
 
 Status Indexer::Save(std::uint64_t generation) {
-  const IndexStamp stamp{run_.space.space.name(), generation};
+  IndexStamp stamp = StampOf(run_.space);
+  stamp.generation = generation;
   if (!index_) {
     const Result<IndexFileInfo> info = PeekIndex(IndexPath(directory_, run_.space.id));
     if (info.ok() && info->stamp == stamp) return {};

@@ -1,5 +1,6 @@
 #include "pipeline/intake.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "base/utf8.h"
@@ -47,7 +48,11 @@ void Intake::Read() {
       Take(std::move(record));
     }
   } catch (const std::exception& error) {
+    run_.threw = true;
     run_.Fail(Status(Code::kInternal, std::string("the source failed: ") + error.what()));
+  } catch (...) {
+    run_.threw = true;
+    run_.Fail(Status(Code::kInternal, "the source failed"));
   }
   MutexLock lock(mu_);
   PutOpen();
@@ -112,7 +117,13 @@ bool Intake::PassOver(const AdmittedDocument& document, bool in_flight) {
 std::size_t Intake::Charge(const AdmittedDocument& document) const {
   const std::size_t text_bytes = document.record.document.text.size();
   // Chunks are not known yet. English fills about three quarters of a chunk's four bytes a token.
-  const auto chunk_bytes = static_cast<std::size_t>(run_.options.chunker.size_tokens) * 3;
+  // Markdown is cut at every heading, whatever the size: sections shorter than this are charged too
+  // little.
+  constexpr std::size_t kSectionBytes = 256;
+  auto chunk_bytes = static_cast<std::size_t>(run_.options.chunker.size_tokens) * 3;
+  if (run_.options.chunker.kind == ChunkerOptions::Kind::kMarkdown) {
+    chunk_bytes = std::min(chunk_bytes, kSectionBytes);
+  }
   const std::size_t chunks =
       run_.options.chunker.kind == ChunkerOptions::Kind::kNone ? 1 : text_bytes / chunk_bytes + 1;
   return kDocumentOverheadBytes + kCopiesOfText * text_bytes +

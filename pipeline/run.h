@@ -18,6 +18,11 @@
 
 namespace embedflow {
 
+// The word of a run that ended because the provider refuses every request, whatever its texts.
+inline constexpr const char* kRequestRefused = "request_refused";
+// The word of a run that ended because no reply could be used.
+inline constexpr const char* kRepliesUnusable = "replies_unusable";
+
 // A chunk that waits for the vector of its text to become durable.
 using Claimed = BatchItem;
 
@@ -49,6 +54,11 @@ class RunState {
   Counters counters;
   Claims<Claimed> claims;
   ActiveIds active_ids;
+
+  // Set once a foreign exception may have left a message half done: then sums need not add up.
+  std::atomic<bool> threw{false};
+  // Set once the store has failed to write: it takes no more.
+  std::atomic<bool> store_failed{false};
 
   // Records why the run cannot go on (the first reason wins) and halts it.
   void Fail(Status status) EF_EXCLUDES(mu_);

@@ -71,9 +71,14 @@ Session::Session(Corpus& corpus, std::shared_ptr<const Provider> provider, Pipel
       chunker_(MakeChunker(run_.options.chunker)),
       make_transport_(std::move(make_transport)) {
   run_.on_halt = [this] {
-    MutexLock lock(mu_);
-    if (source_ != nullptr) source_->Stop();
-    if (stoppable_ != nullptr) stoppable_->Drain();
+    Source* source = nullptr;
+    {
+      MutexLock lock(mu_);
+      if (stoppable_ != nullptr) stoppable_->Drain();
+      source = std::exchange(unstopped_, nullptr);
+    }
+    // Not under the lock: a source is somebody else's code.
+    if (source != nullptr) source->Stop();
   };
 }
 
@@ -124,7 +129,7 @@ Status Session::Begin(Source& the_source) {
   bool abort = false;
   {
     MutexLock lock(mu_);
-    source_ = &the_source;
+    source_ = unstopped_ = &the_source;
     stoppable_ = transport_.get();
     abort = abort_requested_;
   }
@@ -185,10 +190,14 @@ RunSummary Session::Count() const {
 Progress Session::Snapshot() {
   Progress progress;
   progress.so_far = Count();
+  Source* source = nullptr;
   {
     MutexLock lock(mu_);
-    if (source_ != nullptr) progress.source = source_->progress();
+    source = source_;
   }
+  // The source lives until End has returned, and so until the transport's and the writer's threads
+  // are gone.
+  if (source != nullptr) progress.source = source->progress();
   progress.requests_in_flight =
       static_cast<std::size_t>(std::max<std::int64_t>(0, run_.counters.in_flight));
   progress.requests_in_flight_max = Graph::InFlightMax(*run_.provider, run_.options.flow);
@@ -202,11 +211,10 @@ Progress Session::Snapshot() {
 Status Session::End() {
   graph_->WaitIdle();
   source_thread_.join();
-  // A foreign exception (kInternal) may have left a message half done; anything else must add up.
-  EF_CHECK(run_.failure().code() == Code::kInternal ||
-           (run_.counters.admitted == run_.counters.settled &&
-            run_.counters.batches == run_.counters.batches_settled && run_.claims.size() == 0 &&
-            run_.budget.used() == 0));
+  // A foreign exception may have left a message half done; anything else must add up.
+  EF_CHECK(run_.threw || (run_.counters.admitted == run_.counters.settled &&
+                          run_.counters.batches == run_.counters.batches_settled &&
+                          run_.claims.size() == 0 && run_.budget.used() == 0));
   const std::uint64_t generation = writer_->generation();
   writer_.reset();
   Status status = run_.failure();
@@ -221,7 +229,7 @@ Status Session::End() {
   indexing_ = true;
   // A run that ends early leaves its index behind as well, unless it was told to stop at once or
   // the disk is at fault.
-  if (indexer_ && !aborted && status.code() != Code::kIo) {
+  if (indexer_ && !aborted && !run_.store_failed) {
     const Status indexed = indexer_->Finish(generation);
     if (status.ok()) status = indexed;
   }
@@ -230,9 +238,11 @@ Status Session::End() {
   {
     MutexLock lock(mu_);
     stoppable_ = nullptr;
-    source_ = nullptr;
+    source_ = unstopped_ = nullptr;
   }
   transport_.reset();
+  // The last tick may have put a flush.
+  graph_->WaitIdle();
   if (status.ok() && stopped) {
     status = Status(Code::kCancelled, "stopped on request")
                  .WithNext("the same command goes on from here");
@@ -247,7 +257,7 @@ Status Session::EndRun(Status status) {
     summary_.dead_letters = counts->dead_letters;
   }
   summary_.outcome = OutcomeOf(status, summary_);
-  if (status.code() == Code::kIo) return status;  // The store takes no more.
+  if (run_.store_failed) return status;  // It takes no more.
   const Status ended = run_.corpus_store.EndRun(run_.run, summary_);
   if (!status.ok() || ended.ok()) return status;
   summary_.outcome = OutcomeOf(ended, summary_);

@@ -61,6 +61,7 @@ class Session {
   Mutex mu_;
   // Set between Begin and End.
   Source* source_ EF_GUARDED_BY(mu_) = nullptr;
+  Source* unstopped_ EF_GUARDED_BY(mu_) = nullptr;  // Stop() is called once.
   Transport* stoppable_ EF_GUARDED_BY(mu_) = nullptr;
   bool stop_requested_ EF_GUARDED_BY(mu_) = false;
   bool abort_requested_ EF_GUARDED_BY(mu_) = false;

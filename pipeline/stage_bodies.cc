@@ -17,6 +17,14 @@ RetryOptions RetryOptionsOf(const FlowOptions& flow) {
   return options;
 }
 
+// A batch is stored whole, and the store takes 65,536 vectors at a time.
+RequestLimits BatchLimits(const Provider& provider) {
+  constexpr std::size_t kBatchInputsMax = 32768;
+  RequestLimits limits = provider.limits();
+  limits.inputs_max = std::min(limits.inputs_max, kBatchInputsMax);
+  return limits;
+}
+
 Outcome Cancelled() {
   Outcome outcome;
   outcome.kind = Outcome::Kind::kCancelled;
@@ -38,7 +46,7 @@ StageBodies::StageBodies(RunState& run, const Chunker& chunker)
       chunker_(chunker),
       retry_(RetryOptionsOf(run.options.flow)),
       dimensions_(static_cast<std::size_t>(run.space.space.dimensions)),
-      packer_(run.provider->limits()),
+      packer_(BatchLimits(*run.provider)),
       rate_limiter_(run.options.flow.requests_per_minute, run.options.flow.model_tokens_per_minute),
       rng_(run.options.seed) {}
 
@@ -131,8 +139,10 @@ void StageBodies::Pack(const Admission& admission, std::vector<BatchPtr>* closed
 
 void StageBodies::ReserveTime(Batch& batch) {
   if (run_.halting() || run_.provider->dialect() == nullptr) return;
-  const TimePoint earliest = std::max(run_.clock.Now(), batch.not_before);
-  batch.not_before = rate_limiter_.Reserve(batch.model_tokens, earliest);
+  // A retry pays now for what it sends later: reserving at its own time would hold back all that
+  // come after it.
+  batch.not_before =
+      std::max(batch.not_before, rate_limiter_.Reserve(batch.model_tokens, run_.clock.Now()));
 }
 
 std::optional<TransportJob> StageBodies::Write(Batch& batch) {
@@ -200,11 +210,12 @@ void StageBodies::CountAttempt(const Batch& batch) {
     if (batch.attempt > 1) ++counters.retries;
   }
   if (batch.outcome.kind == Outcome::Kind::kThrottled) ++counters.throttled;
-  if (batch.outcome.kind == Outcome::Kind::kOk) {
+  if (batch.outcome.kind == Outcome::Kind::kOk)
     accepted_any_.store(true, std::memory_order_relaxed);
-    if (run_.provider->dialect() != nullptr) {
-      counters.model_tokens += batch.outcome.model_tokens.value_or(batch.model_tokens);
-    }
+  // A reply of status 200 is billed, whether it can be used or not.
+  const bool billed = batch.outcome.kind == Outcome::Kind::kOk || batch.reply.status == 200;
+  if (billed && run_.provider->dialect() != nullptr) {
+    counters.model_tokens += batch.outcome.model_tokens.value_or(batch.model_tokens);
   }
 }
 
@@ -215,6 +226,7 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
     judgement.verdict = Decide(retry_, batch.outcome, batch.attempt, batch.items.size(), rng_);
   }
   Verdict& verdict = judgement.verdict;
+  NoteRefusal(batch, &verdict);
   const bool goes_on =
       verdict.kind == Verdict::Kind::kAgain || verdict.kind == Verdict::Kind::kSplit;
   if (goes_on && run_.halting()) verdict.kind = Verdict::Kind::kCancel;
@@ -230,7 +242,6 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
       break;
     case Verdict::Kind::kDead:
       batch.end = Batch::End::kDead;
-      NoteRefusedText(batch);
       break;
     case Verdict::Kind::kAgain:
       batch.not_before = run_.clock.Now() + verdict.delay;
@@ -260,13 +271,27 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
   return judgement;
 }
 
-void StageBodies::NoteRefusedText(const Batch& batch) {
+void StageBodies::NoteRefusal(const Batch& batch, Verdict* verdict) {
+  if (verdict->kind != Verdict::Kind::kSplit && verdict->kind != Verdict::Kind::kDead) return;
+  // Once one request was accepted, a refusal is about the texts in it.
   if (accepted_any_.load(std::memory_order_relaxed)) return;
-  if (++refused_in_a_row_ < kRefusedInARowMax) return;
-  run_.Fail(Status(Code::kRefused,
-                   "the provider refuses every request: " + batch.outcome.status.message())
-                .WithWord("request_refused")
-                .WithNext("check --model, --dimensions and --base-url; then the same command"));
+  const std::uint64_t refusals = ++refusals_;
+  const bool single = verdict->kind == Verdict::Kind::kDead;
+  if (batch.outcome.kind == Outcome::Kind::kBadReply) {
+    if (!single && refusals < kBadRepliesMax) return;
+    run_.Fail(Status(Code::kUnavailable,
+                     "the provider's replies cannot be used: " + batch.outcome.status.message())
+                  .WithWord(kRepliesUnusable)
+                  .WithNext("check --base-url, --model and --dimensions; then the same command"));
+  } else {
+    const std::uint64_t texts = single ? ++refused_texts_ : refused_texts_.load();
+    if (refusals < kRefusalsMax && texts < kRefusedTextsMax) return;
+    run_.Fail(Status(Code::kRefused,
+                     "the provider refuses every request: " + batch.outcome.status.message())
+                  .WithWord(kRequestRefused)
+                  .WithNext("check --model, --dimensions and --base-url; then the same command"));
+  }
+  verdict->kind = Verdict::Kind::kCancel;
 }
 
 std::vector<BatchPtr> StageBodies::Split(Batch& batch) {

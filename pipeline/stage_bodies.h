@@ -24,9 +24,12 @@ namespace embedflow {
 // several times at once. Nothing here waits.
 class StageBodies {
  public:
-  // Texts refused one by one, with none accepted before, that show that the form of the request is
-  // refused.
-  static constexpr std::uint64_t kRefusedInARowMax = 3;
+  // Refusals that show, while no request was ever accepted, that it is not about the texts:
+  // requests that were refused, texts that were refused alone, requests whose reply was unusable
+  // twice. Bisecting on would send every text again and again.
+  static constexpr std::uint64_t kRefusalsMax = 8;
+  static constexpr std::uint64_t kRefusedTextsMax = 3;
+  static constexpr std::uint64_t kBadRepliesMax = 3;
 
   // `run` and `chunker` outlive the bodies.
   StageBodies(RunState& run, const Chunker& chunker);
@@ -65,7 +68,9 @@ class StageBodies {
   void CloseOpen(std::vector<BatchPtr>* closed);
   void Embed(const Embedder& embedder, Batch& batch);
   void CountAttempt(const Batch& batch);
-  void NoteRefusedText(const Batch& batch);
+  // Ends the run, and the batch, when refusals show that the form of the request or the server is
+  // at fault.
+  void NoteRefusal(const Batch& batch, Verdict* verdict);
   std::vector<BatchPtr> Split(Batch& batch);
 
   // Constant after construction.
@@ -85,7 +90,8 @@ class StageBodies {
   std::atomic<std::uint64_t> open_mark_{0};
   std::atomic<std::uint64_t> batch_id_{0};
   std::atomic<bool> accepted_any_{false};
-  std::atomic<std::uint64_t> refused_in_a_row_{0};
+  std::atomic<std::uint64_t> refusals_{0};
+  std::atomic<std::uint64_t> refused_texts_{0};
   Mutex mu_;
   Rng rng_ EF_GUARDED_BY(mu_);
 };

@@ -57,7 +57,7 @@ struct DeadLetter {
 };
 
 struct VerifyOptions {
-  // Rebuilds what can be derived (the index) and drops vectors that belong to no chunk.
+  // Rebuilds what can be derived: the index. Orphan vectors stay, because they are bought.
   bool repair = false;
 };
 

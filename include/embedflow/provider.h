@@ -61,7 +61,8 @@ struct HttpRequest {
   std::string body;  // Sent with POST.
 };
 
-// A reply as it came. `status` is 0 when no reply came; `transport` then says why.
+// A reply as it came. `status` is 0 when no whole reply came; `transport` then says why. A refusal
+// (300 or above) that was cut off keeps its status, the body so far, and a failing `transport`.
 struct HttpReply {
   int status = 0;
   std::vector<std::pair<std::string, std::string>> headers;  // Names in lower case.

@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include "corpus/access.h"
+#include "pipeline/stage_bodies.h"
 #include "tests/pipeline/harness.h"
 
 namespace embedflow {
@@ -187,14 +189,54 @@ TEST(Pipeline, AProviderThatStaysAwayEndsTheRunResumably) {
   EXPECT_EQ(ReadBack(scratch.corpus()).chunks, 200u);
 }
 
-TEST(Pipeline, ARequestFormThatIsRefusedDoesNotKillTheCorpusLetterByLetter) {
+TEST(Pipeline, AServerThatRefusesEverythingIsNotBisectedAndTheMendedRunIsWhole) {
+  for (const bool unusable : {false, true}) {
+    ScratchDirectory scratch;
+    ListSource source(Documents(1000));
+    const TestRun run =
+        RunOver(scratch.corpus(), source, [&](const HttpRequest& request, std::uint64_t) {
+          return unusable ? GoodReply(request, FlakyFlaw::kShortVector) : ErrorReply(400);
+        });
+    EXPECT_EQ(run.status.code(), unusable ? Code::kUnavailable : Code::kRefused);
+    EXPECT_EQ(run.status.word(), unusable ? "replies_unusable" : "request_refused");
+    EXPECT_EQ(run.summary.dead_letters, 0u);
+    EXPECT_LE(run.sends, 24u);
+    ListSource again(Documents(1000));
+    const TestRun mended = RunOver(scratch.corpus(), again, Good);
+    EXPECT_TRUE(mended.status.ok());
+    EXPECT_EQ(mended.summary.outcome, RunOutcome::kComplete);
+    EXPECT_EQ(ReadBack(scratch.corpus()).chunks, 1000u);
+  }
+}
+
+TEST(Pipeline, ARetryThatWaitsHoldsNothingElseBack) {
   ScratchDirectory scratch;
-  ListSource source(Documents(1000));
-  const TestRun run = RunOver(scratch.corpus(), source,
-                              [](const HttpRequest&, std::uint64_t) { return ErrorReply(400); });
-  EXPECT_EQ(run.status.code(), Code::kRefused);
-  EXPECT_EQ(run.status.word(), "request_refused");
-  EXPECT_LT(run.summary.dead_letters, 20u);
+  Result<std::unique_ptr<Corpus>> corpus = Corpus::Open(scratch.corpus(), Corpus::Mode::kCreate);
+  ASSERT_TRUE(corpus.ok());
+  RunState run(*CorpusAccess::store(**corpus), WireProvider(), TestOptions(), SystemClock());
+  run.space.space = run.provider->space();
+  const std::unique_ptr<Chunker> chunker = MakeChunker({});
+  StageBodies bodies(run, *chunker);
+  const BatchPtr retried = bodies.NewBatch(), next = bodies.NewBatch();
+  retried->not_before = SystemClock().Now() + std::chrono::minutes(2);
+  const TimePoint asked = retried->not_before;
+  bodies.ReserveTime(*retried);
+  bodies.ReserveTime(*next);
+  EXPECT_EQ(retried->not_before, asked);
+  EXPECT_LE(next->not_before, SystemClock().Now());
+}
+
+TEST(Pipeline, AChangedMetricMakesTheIndexAnew) {
+  ScratchDirectory scratch;
+  ListSource source(Documents(50));
+  ASSERT_TRUE(RunOver(scratch.corpus(), source, Good).status.ok());
+  PipelineOptions options = TestOptions();
+  options.index.metric = Metric::kL2;
+  ListSource again(Documents(50));
+  const TestRun run = RunOver(scratch.corpus(), again, Good, options);
+  ASSERT_TRUE(run.status.ok());
+  EXPECT_EQ(run.sends, 0u);
+  EXPECT_EQ(ReadBack(scratch.corpus()).chunks, 50u);  // Verifies the index as well.
 }
 
 TEST(Pipeline, StopDrainsWhatIsInFlightAndTheNextRunBuysTheRest) {
