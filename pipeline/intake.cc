@@ -152,7 +152,7 @@ void Intake::Admit(DocumentPtr document) {
 }
 
 void Intake::PutOpen() {
-  if (open_) graph_.Put(std::move(open_));
+  if (open_) graph_.Put(open_);
   open_ = nullptr;
   open_bytes_ = 0;
   flushed_size_ = 0;
