@@ -183,8 +183,7 @@ Status Database::Harden(Access access) {
   sqlite3_busy_timeout(handle_, static_cast<int>(kBusyWait.count()));
   EF_RETURN_IF_ERROR(Execute("PRAGMA cell_size_check=ON"));
   EF_RETURN_IF_ERROR(Execute("PRAGMA mmap_size=0"));
-  return Execute(access == Access::kWrite ? "PRAGMA cache_size=-16384"
-                                          : "PRAGMA cache_size=-4096");
+  return Execute(access == Access::kWrite ? "PRAGMA cache_size=-16384" : "PRAGMA cache_size=-4096");
 }
 
 Result<Statement> Database::Prepare(const char* sql) {
