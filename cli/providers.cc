@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/format.h"
+#include "embedflow/options.h"
 #include "embedflow/provider.h"
 #include "embedflow/text.h"
 
@@ -42,17 +43,18 @@ std::string ProfileText(const Profile& profile) {
   }
   text += ", " + Bytes(profile.limits.body_bytes_max) + "\n";
   if (is_in_process) return text;
+  const FlowOptions flow = FlowOptionsFor(profile);
   std::string limits;
-  if (profile.requests_per_minute) limits = Whole(*profile.requests_per_minute) + " requests";
-  if (profile.model_tokens_per_minute) {
-    limits += (limits.empty() ? "" : ", ") + Whole(*profile.model_tokens_per_minute) + " tokens";
+  if (flow.requests_per_minute) limits = Whole(*flow.requests_per_minute) + " requests";
+  if (flow.model_tokens_per_minute) {
+    limits += (limits.empty() ? "" : ", ") + Whole(*flow.model_tokens_per_minute) + " tokens";
   }
   text += "  a minute:  " + (limits.empty() ? "no limits" : limits) + "\n";
-  text += "  timeout " + std::to_string(profile.timeout.count()) + " s, " +
-          std::to_string(profile.retries_max) + " retries after " +
-          std::to_string(profile.retry_delay.count()) + " ms, " +
-          std::to_string(profile.connections_max) + " connections, " +
-          (profile.compression_enabled ? "compressed replies" : "plain replies") + "\n";
+  text += "  timeout " + std::to_string(profile.optimization.GetTimeoutSeconds()) + " s, " +
+          std::to_string(flow.retries_max) + " retries after " +
+          std::to_string(flow.retry_delay.count()) + " ms, " +
+          std::to_string(flow.connections_max) + " connections, " +
+          (flow.compression_enabled ? "compressed replies" : "plain replies") + "\n";
   return text;
 }
 

@@ -54,7 +54,7 @@ Status StatusOf(const Outcome& outcome) {
 Result<std::vector<float>> Send(const Dialect& dialect, std::string_view text) {
   Mailbox mailbox;
   ReactorOptions options;
-  options.timeout = kTimeout;
+  options.send.timeout = kTimeout;
   options.connections_max = 1;
   EF_ASSIGN_OR_RETURN(
       const std::unique_ptr<Transport> transport,

@@ -26,10 +26,10 @@ std::optional<double> PriceOf(const Space& space) {
 
 ReactorOptions ReactorOptionsOf(const FlowOptions& flow) {
   ReactorOptions options;
-  options.timeout = flow.timeout;
-  options.connect_timeout = std::min(options.connect_timeout, flow.timeout);
+  options.send.timeout = flow.timeout;
+  options.send.connect_timeout = std::min(flow.connect_timeout, flow.timeout);
   options.connections_max = flow.connections_max;
-  options.compression_enabled = flow.compression_enabled;
+  options.send.compression_enabled = flow.compression_enabled;
   return options;
 }
 

@@ -55,13 +55,15 @@ void WriteProfile(JsonWriter* json, const Profile& profile) {
   FieldOrNull(json, "model_tokens_max", profile.limits.model_tokens_max);
   Field(json, "body_bytes_max", profile.limits.body_bytes_max);
   json->EndObject();
-  json->Key("timeout_seconds").Value(profile.timeout.count());
-  json->Key("retries_max").Value(profile.retries_max);
-  json->Key("retry_delay_ms").Value(profile.retry_delay.count());
-  FieldOrNull(json, "requests_per_minute", profile.requests_per_minute);
-  FieldOrNull(json, "model_tokens_per_minute", profile.model_tokens_per_minute);
-  json->Key("compression_enabled").Value(profile.compression_enabled);
-  Field(json, "connections_max", profile.connections_max);
+  const FlowOptions flow = FlowOptionsFor(profile);
+  json->Key("timeout_seconds")
+      .Value(std::chrono::duration_cast<std::chrono::seconds>(flow.timeout).count());
+  json->Key("retries_max").Value(flow.retries_max);
+  json->Key("retry_delay_ms").Value(flow.retry_delay.count());
+  FieldOrNull(json, "requests_per_minute", flow.requests_per_minute);
+  FieldOrNull(json, "model_tokens_per_minute", flow.model_tokens_per_minute);
+  json->Key("compression_enabled").Value(flow.compression_enabled);
+  Field(json, "connections_max", flow.connections_max);
   json->Key("models").BeginArray();
   for (const ModelProfile& model : profile.models) {
     json->BeginObject();

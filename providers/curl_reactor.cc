@@ -354,10 +354,10 @@ Status Check(const ReactorOptions& options) {
   };
   using std::chrono::hours;
   using std::chrono::milliseconds;
-  if (options.timeout < milliseconds(1) || options.timeout > hours(1))
-    return bad("timeout must be in [1, 3600000] ms", options.timeout.count());
-  if (options.connect_timeout < milliseconds(1) || options.connect_timeout > hours(1))
-    return bad("connect_timeout must be in [1, 3600000] ms", options.connect_timeout.count());
+  if (options.send.timeout < milliseconds(1) || options.send.timeout > hours(1))
+    return bad("timeout must be in [1, 3600000] ms", options.send.timeout.count());
+  if (options.send.connect_timeout < milliseconds(1) || options.send.connect_timeout > hours(1))
+    return bad("connect_timeout must be in [1, 3600000] ms", options.send.connect_timeout.count());
   if (options.connections_max < 1 || options.connections_max > kConnectionsMax)
     return bad("connections_max must be in [1, 1024]", options.connections_max);
   if (options.header_bytes_max < 1024)

@@ -129,9 +129,9 @@ void CurlTransfer::SetFixedOptions() {
   set(CURLOPT_SSL_VERIFYPEER, 1L);
   set(CURLOPT_SSL_VERIFYHOST, 2L);
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  set(CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(options_.send.timeout.count()));
   set(CURLOPT_CONNECTTIMEOUT_MS,
-      static_cast<long>(std::min(options_.connect_timeout, options_.timeout).count()));
+      static_cast<long>(std::min(options_.send.connect_timeout, options_.send.timeout).count()));
   set(CURLOPT_MAXAGE_CONN, kIdleSecondsMax);
   set(CURLOPT_MAXLIFETIME_CONN, kConnectionSecondsMax);
   set(CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
@@ -140,7 +140,7 @@ void CurlTransfer::SetFixedOptions() {
   set(CURLOPT_QUICK_EXIT, 1L);
   // "" asks for all that this libcurl can undo.
   set(CURLOPT_ACCEPT_ENCODING,
-      static_cast<const char*>(options_.compression_enabled ? "" : nullptr));
+      static_cast<const char*>(options_.send.compression_enabled ? "" : nullptr));
   set(CURLOPT_PREREQFUNCTION, &OnPreRequest);
   set(CURLOPT_PREREQDATA, static_cast<void*>(this));
   set(CURLOPT_OPENSOCKETFUNCTION, &OnOpenSocket);
@@ -295,10 +295,11 @@ Status CurlTransfer::ErrorOf(CURLcode code) const {
     case CURLE_COULDNT_CONNECT:
       return unavailable(words, "cannot_connect");
     case CURLE_OPERATION_TIMEDOUT:
-      return unavailable(sends_of_this_ > 0 ? "no whole reply within " +
-                                                  std::to_string(options_.timeout.count()) + " ms"
-                                            : words,
-                         sends_of_this_ > 0 ? "timeout" : "cannot_connect");
+      return unavailable(
+          sends_of_this_ > 0
+              ? "no whole reply within " + std::to_string(options_.send.timeout.count()) + " ms"
+              : words,
+          sends_of_this_ > 0 ? "timeout" : "cannot_connect");
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:

@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "base/utf8.h"
-#include "embedflow/options.h"
 #include "embedflow/provider.h"
 #include "providers/builtin.h"
 #include "providers/key.h"
@@ -44,13 +43,17 @@ Profile BuiltinProfile() {
   Profile profile;
   profile.name = "builtin";
   profile.limits = builtin->limits();
-  profile.retries_max = 0;
+  profile.about = "in this process, offline";
+  profile.optimization.max_retries = 0;
+  profile.optimization.enable_circuit_breaker = false;
+  profile.optimization.circuit_breaker_config = std::nullopt;
   profile.models = {{builtin->space().model, builtin->space().dimensions, 0.0, {}}};
   return profile;
 }
 
 Profile OpenAiProfile() {
   Profile profile;
+  profile.optimization = OptimizationConfig::OpenAi();
   profile.name = "openai";
   profile.base_url = "https://api.openai.com/v1";
   profile.api_key_env = "OPENAI_API_KEY";
@@ -59,13 +62,6 @@ Profile OpenAiProfile() {
   // The server's cap counts a quarter of a token a byte, whatever a tokenizer would say (pgai's
   // measurement): 300,000 tokens are 1.2 MB.
   profile.limits.body_bytes_max = 1'200'000;
-  profile.timeout = std::chrono::seconds(60);
-  profile.retries_max = 3;
-  profile.retry_delay = std::chrono::milliseconds(1000);
-  profile.requests_per_minute = 3000;
-  profile.model_tokens_per_minute = 1'000'000;
-  profile.compression_enabled = true;
-  profile.connections_max = 20;
   profile.models = {{"text-embedding-3-small", 1536, 0.02, kPriceSeen},
                     {"text-embedding-3-large", 3072, 0.13, kPriceSeen},
                     {"text-embedding-ada-002", 1536, 0.10, kPriceSeen}};
@@ -74,18 +70,12 @@ Profile OpenAiProfile() {
 
 Profile MistralProfile() {
   Profile profile;
+  profile.optimization = OptimizationConfig::Mistral();
   profile.name = "mistral";
   profile.base_url = "https://api.mistral.ai/v1";
   profile.api_key_env = "MISTRAL_API_KEY";
   profile.limits.inputs_max = 128;
   profile.limits.model_tokens_max = 16'384;
-  profile.timeout = std::chrono::seconds(30);
-  profile.retries_max = 3;
-  profile.retry_delay = std::chrono::milliseconds(500);
-  profile.requests_per_minute = 100;
-  profile.model_tokens_per_minute = 100'000;
-  profile.compression_enabled = true;
-  profile.connections_max = 10;
   profile.models = {{"mistral-embed", 1024, 0.10, kPriceSeen},
                     {"codestral-embed", 1536, 0.15, kPriceSeen}};
   return profile;
@@ -93,14 +83,12 @@ Profile MistralProfile() {
 
 Profile LocalProfile() {
   Profile profile;
+  profile.optimization = OptimizationConfig::Local();
   profile.name = "local";
+  profile.is_model_required = true;
   profile.limits.inputs_max = 32;
   // text-embeddings-inference takes bodies of 2 MB; escapes make texts longer.
   profile.limits.body_bytes_max = 1u << 20;
-  profile.timeout = std::chrono::seconds(10);
-  profile.retries_max = 2;
-  profile.retry_delay = std::chrono::milliseconds(100);
-  profile.connections_max = 5;
   // Their dimensions are known; which one a server runs is not, so the user names it.
   profile.models = {{"sentence-transformers/all-MiniLM-L6-v2", 384, {}, {}},
                     {"all-minilm", 384, {}, {}},
@@ -137,8 +125,9 @@ Result<Choice> Choose(const Profile& profile, const ProviderOptions& options) {
   Choice choice;
   choice.model = options.model;
   if (choice.model.empty()) {
-    if (profile.name == "local") {
-      return Status(Code::kInvalidArgument, "the provider local has no default model")
+    if (profile.is_model_required) {
+      return Status(Code::kInvalidArgument,
+                    "the provider " + profile.name + " has no default model")
           .WithNext("name the model that the server runs with --model");
     }
     choice.model = profile.models.front().model;
@@ -216,18 +205,6 @@ const Profile* FindProfile(std::string_view name) {
     if (profile.name == name) return &profile;
   }
   return nullptr;
-}
-
-FlowOptions FlowOptionsFor(const Profile& profile) {
-  FlowOptions options;
-  options.timeout = profile.timeout;
-  options.retries_max = profile.retries_max;
-  options.retry_delay = profile.retry_delay;
-  options.compression_enabled = profile.compression_enabled;
-  options.connections_max = profile.connections_max;
-  options.requests_per_minute = profile.requests_per_minute;
-  options.model_tokens_per_minute = profile.model_tokens_per_minute;
-  return options;
 }
 
 Status ProviderOptions::Validate() const {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,17 @@
 
 namespace embedflow {
 
+// How a request is sent. Constant while jobs point to it.
+struct SendOptions {
+  // Behaviour.
+  std::chrono::milliseconds timeout{60000};          // Whole transfer.
+  std::chrono::milliseconds connect_timeout{10000};  // Of it, to connect.
+  // A transfer slower than 1 byte a second for so long is given up. Unset: never.
+  std::optional<std::chrono::milliseconds> stall_timeout;
+  bool compression_enabled = false;  // Ask for gzip, deflate, br, zstd replies.
+  bool http2_enabled = false;        // Over TLS by ALPN, where the server has it.
+};
+
 // One send. Each job is answered exactly once, whatever happens, also on Abort and destruction.
 struct TransportJob {
   std::uint64_t id = 0;  // The caller's; comes back with the answer.
@@ -24,6 +36,7 @@ struct TransportJob {
   std::size_t reply_bytes_max =
       0;                   // The transfer is cut there; the reply's transport status says so.
   TimePoint not_before{};  // Earliest time it may be sent.
+  std::shared_ptr<const SendOptions> options{};  // Null: those of the transport.
 };
 
 struct TransportAnswer {
@@ -64,11 +77,10 @@ using TransportSink = std::function<void(std::vector<TransportAnswer> answers)>;
 
 struct ReactorOptions {
   // Behaviour.
-  std::chrono::milliseconds timeout{60000};          // Whole transfer.
-  std::chrono::milliseconds connect_timeout{10000};  // Limits.
+  SendOptions send;  // Of jobs that bring none.
+  // Limits.
   std::size_t connections_max = 10;
   std::size_t header_bytes_max = 64u << 10;
-  bool compression_enabled = false;  // Ask for gzip, deflate, br, zstd replies.
   // Answers are delivered together once this much time has passed since the first, or when nothing
   // else is under way: put one by one, 500 answers a second cost 66 % of a core in the workers they
   // wake (reference: measured).

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "embedflow/optimization.h"
 #include "embedflow/status.h"
 
 namespace embedflow {
@@ -35,23 +36,48 @@ struct IndexOptions {
   Status Validate() const;
 };
 
-// How requests are sent. The defaults are the seed's for an unknown provider; FlowOptionsFor()
-// takes a profile's.
+// How requests are sent. FlowOptionsFor() takes the values of a profile or of an
+// OptimizationConfig.
 struct FlowOptions {
+  enum class Jitter { kFull, kNone };
+
   // Behaviour.
-  std::chrono::milliseconds timeout{60000};  // Whole request, in [1 ms, 1 h].
-  int retries_max = 3;                       // After the first attempt, in [0, 100].
-  std::chrono::milliseconds retry_delay{
-      1000};                         // Before the first retry; doubles, up to 60 s. In [0, 60 s].
+  std::chrono::milliseconds timeout{60000};          // Whole request, in [1 ms, 1 h].
+  std::chrono::milliseconds connect_timeout{10000};  // Of it, to connect, in [1 ms, 10 min].
+  // A reply that comes slower than 1 byte a second for so long is given up, in [1 ms, 1 h]. Unset:
+  // the whole timeout decides. It must be longer than the provider honestly thinks.
+  std::optional<std::chrono::milliseconds> stall_timeout;
+  int retries_max = 3;  // After the first attempt, in [0, 100].
+  // Before the first retry; doubles, up to 60 s. In [0, 60 s].
+  std::chrono::milliseconds retry_delay{1000};
+  Jitter jitter = Jitter::kFull;
+  // From a text's first attempt to its last, waiting included, in [1 ms, 24 h]. Unset: the time
+  // that all attempts and all backoffs take at most.
+  std::optional<std::chrono::milliseconds> item_deadline;
   bool compression_enabled = false;  // Ask for compressed replies.
+  // Compress requests with gzip; a server that refuses one gets plain ones from then on.
+  bool request_gzip_enabled = false;
+  std::size_t request_gzip_bytes_min = 1024;  // Smaller bodies stay plain.
+  bool http2_enabled = false;
+  std::optional<CircuitBreakerConfig> circuit_breaker = CircuitBreakerConfig{};  // Unset: none.
+  bool metrics_enabled = true;
   // Performance.
   std::size_t connections_max = 10;  // Connections kept open to the provider, in [1, 1,024].
   // Requests in flight at once, in [1, 1,024]. Unset: connections_max for a server, the cores for
   // an embedder.
   std::optional<std::size_t> requests_in_flight_max;
+  // Find how many requests in flight the server takes best, up to that maximum. Off: always as
+  // many.
+  bool adaptive_concurrency_enabled = true;
   // Limits. Requests leave evenly spaced, never in a burst.
   std::optional<double> requests_per_minute;      // Above 0.
+  std::optional<double> inputs_per_minute;        // Above 0.
   std::optional<double> model_tokens_per_minute;  // Above 0.
+  bool inputs_count_as_requests = false;          // In requests_per_minute.
+  // Share these limits with other processes of this machine that use the same key. The files are in
+  // `allowance_directory`; empty: $XDG_RUNTIME_DIR/embedflow, else /tmp/embedflow-<uid>.
+  bool allowance_is_shared = true;
+  std::string allowance_directory;
   // Bytes admitted and not yet settled: texts, their vectors and bookkeeping. In [1 MiB, 64 GiB].
   std::size_t admitted_bytes_max = 32u << 20;
 
@@ -59,7 +85,9 @@ struct FlowOptions {
 };
 
 struct Profile;
-// FlowOptions with the profile's timeout, retries, limits and pool.
+// FlowOptions with the configuration's timeout, retries, limits, breaker and pool.
+FlowOptions FlowOptionsFor(const OptimizationConfig& config);
+// The same of a profile, with the limits that only profiles have.
 FlowOptions FlowOptionsFor(const Profile& profile);
 
 }  // namespace embedflow

@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "embedflow/corpus.h"
 #include "embedflow/options.h"
@@ -55,6 +56,28 @@ struct RunSummary {
     // or in flight when an earlier run was killed.
     std::uint64_t vectors_bought_twice = 0;
   } provider;
+  // One entry an endpoint, the provider's own first. In-process providers have none.
+  struct Endpoint {
+    std::string place;     // "api.openai.com:443".
+    std::string role;      // "primary", "replica" or "fallback".
+    bool admitted = true;  // False: its canary vectors did not agree, or it never answered them.
+    std::uint64_t requests = 0;
+    std::uint64_t failures = 0;  // Replies of no use: none came, or the server's fault.
+    std::uint64_t throttled = 0;
+    std::string breaker;  // "closed", "open", "half_open" or "off".
+    std::uint64_t breaker_opened = 0;
+    std::size_t concurrency = 0;  // Requests in flight it takes now.
+    // Caps learnt from its errors; unset: none.
+    std::optional<std::size_t> learnt_inputs_max, learnt_model_tokens_max;
+    // Only with metrics enabled.
+    struct Metrics {
+      double latency_p50_ms = 0, latency_p95_ms = 0, latency_p99_ms = 0;  // Of answered requests.
+      double allowance_wait_seconds = 0;  // Time in which only the limits held requests back.
+      double tokens_per_estimated = 1;    // What the bill says, by our estimate.
+    };
+    std::optional<Metrics> metrics;
+  };
+  std::vector<Endpoint> endpoints;
   std::optional<double> cost_usd;  // Unset: no known price. 0 for in-process providers.
   double seconds = 0;
   double chunks_per_second = 0;
@@ -70,8 +93,22 @@ struct Progress {
   std::size_t requests_in_flight_max = 0;
   std::size_t admitted_bytes = 0;
   std::size_t admitted_bytes_max = 0;
+  // What holds requests back at this moment: "", "limit" (requests or tokens a minute), "retry"
+  // (backoff), "breaker" (the provider fails). Never null.
+  const char* waits_for = "";
   bool stopping = false;
   bool indexing = false;  // All is committed; the index is being written.
+};
+
+// A further server for the vectors of the same space.
+struct EndpointOptions {
+  enum class Role {
+    kReplica,   // Serves along with the provider's own, by health.
+    kFallback,  // Serves while no endpoint before it can.
+  };
+  Role role = Role::kFallback;
+  std::shared_ptr<const Provider> provider;  // Must have a dialect, and the space's dimensions.
+  FlowOptions flow;  // Timeout, retries, limits, breaker and pool of this endpoint.
 };
 
 struct PipelineOptions {
@@ -83,6 +120,9 @@ struct PipelineOptions {
   // again. Never the key.
   std::string base_url;
   std::string api_key_env;
+  // Admitted once their vectors of a few canary texts point where the provider's own do; else the
+  // run ends with the word space_mismatch before anything is bought.
+  std::vector<EndpointOptions> endpoints;
   // Seeds the jitter of retries.
   std::uint64_t seed = 1;
   // Called with the chunks of each durable commit, after it. From the writer's thread; it may

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "embedflow/optimization.h"
 #include "embedflow/status.h"
 #include "embedflow/types.h"
 
@@ -59,6 +60,8 @@ struct HttpRequest {
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;  // Sent with POST.
+  // The body is gzip, and the headers say so.
+  bool is_compressed = false;
 };
 
 // A reply as it came. `status` is 0 when no whole reply came; `transport` then says why. A refusal
@@ -68,6 +71,26 @@ struct HttpReply {
   std::vector<std::pair<std::string, std::string>> headers;  // Names in lower case.
   std::string body;
   Status transport;
+};
+
+// What a provider says about its limits in the headers of a reply. Unset where it says nothing.
+struct RateHint {
+  std::optional<double> limit;                     // A minute; only values above 0 count.
+  std::optional<double> remaining;                 // At least 0.
+  std::optional<std::chrono::milliseconds> reset;  // Until all of it is there again.
+  bool operator==(const RateHint&) const = default;
+};
+struct RateHints {
+  RateHint requests;
+  RateHint model_tokens;
+  bool operator==(const RateHints&) const = default;
+};
+
+// A cap of one request that an error text has told. Unset where it has not.
+struct LearntCaps {
+  std::optional<std::size_t> inputs_max;
+  std::optional<std::size_t> model_tokens_max;  // By the provider's count.
+  bool operator==(const LearntCaps&) const = default;
 };
 
 // What became of one attempt. The retry policy decides from this alone.
@@ -88,6 +111,13 @@ struct Outcome {
                   // redacted.
   std::optional<std::chrono::milliseconds> retry_after;  // As the server asked, not clamped.
   std::optional<std::uint64_t> model_tokens;             // Billed, where the reply says so.
+  // kThrottled: we grow too fast (OpenAI's slow_down), whatever the limits say.
+  bool is_ramp_too_fast = false;
+  // The server said whether the same request may be sent again (x-should-retry). Honoured for
+  // kThrottled, kTransient and kInvalid, within the limits of the retry policy.
+  std::optional<bool> should_retry;
+  RateHints hints;
+  LearntCaps caps;
 };
 
 // Turns a batch into a request and a reply into vectors.
@@ -103,21 +133,38 @@ class Dialect : public Provider {
                        std::span<float> vectors) const = 0;
   // Bytes a well-formed reply to `inputs` texts cannot exceed; the transport stops reading there.
   virtual std::size_t reply_bytes_max(std::size_t inputs) const = 0;
+  // Names the allowance that requests use up, the same in every process with the same key at the
+  // same place: a hash from which the key cannot be told. Empty: the allowance is not shared.
+  virtual std::string allowance_id() const { return {}; }
+  // Host and port, for messages: "api.openai.com:443".
+  virtual std::string place() const { return {}; }
 };
 
 // How a provider of the profile table is made. Unset fields take the profile's value.
 struct ProviderOptions {
+  // Which side of a search the texts are on. Some providers embed queries and documents apart; both
+  // are of one space.
+  enum class Side { kDocument, kQuery };
+  enum class Authentication { kProfile, kBearer };
+
   // Behaviour.
-  std::string name = "builtin";   // See Profiles().
-  std::string model;              // Empty: the profile's.
-  std::optional<int> dimensions;  // Unset: the model's; for an unknown model it must be given.
-  std::string base_url;           // Empty: the profile's.
+  std::string name = "builtin";     // See Profiles().
+  std::string model = {};           // Empty: the profile's. Azure: the deployment.
+  std::optional<int> dimensions{};  // Unset: the model's; for an unknown model it must be given.
+  std::string base_url = {};        // Empty: the profile's.
+  std::string api_endpoint = {};    // Path after base_url. Empty: the dialect's.
+  std::string api_version = {};     // Azure's classic deployments. Empty: the profile's.
+  std::string output_dtype = {};    // "float", "int8", ... where the model has it. Empty: float.
+  std::string parameters = {};      // A JSON object added to every request body. Empty: none.
+  Side side = Side::kDocument;
+  // kBearer: the key goes as "Authorization: Bearer", as Azure wants for Entra tokens.
+  Authentication authentication = Authentication::kProfile;
   // The variable or file that holds the key. "none": send no key. Both empty: the profile's
   // variable.
-  std::string api_key_env;
-  std::string api_key_file;
+  std::string api_key_env = {};
+  std::string api_key_file = {};
   // Limits. Unset: the profile's.
-  std::optional<std::size_t> batch_inputs_max;  // At least 1.
+  std::optional<std::size_t> batch_inputs_max{};  // At least 1.
 
   Status Validate() const;
 };
@@ -127,28 +174,39 @@ struct ProviderOptions {
 // over plain HTTP to another machine.
 Result<std::shared_ptr<const Provider>> MakeProvider(const ProviderOptions& options);
 
+// The provider that a model's configuration describes, spoken to in the dialect of `profile`.
+ProviderOptions ProviderOptionsFor(const ModelConfig& config, std::string profile);
+
 // One model of the profile table.
 struct ModelProfile {
   std::string model;
   int dimensions = 0;
-  std::optional<double> usd_per_million_tokens;  // Unset: unknown, which is not free.
-  std::string price_seen;                        // Date, "2026-08-21"; empty without a price.
+  std::optional<double> usd_per_million_tokens = {};  // Unset: unknown, which is not free.
+  std::string price_seen = {};                        // "2026-08-21"; empty without a price.
+  std::optional<std::size_t> text_tokens_max = {};    // Of one text. Unset: unknown.
+  // Tokens of a request where the model has a cap of its own.
+  std::optional<std::size_t> request_tokens_max = {};
+  // Other lengths the model can be asked for: any in [1, dimensions_max], or one of the list.
+  int dimensions_max = 0;  // 0: none but the list.
+  std::vector<int> dimensions_list = {};
 };
 
-// One row of the profile table. The seed's numbers: docs/providers.md.
+// One row of the profile table. The seed's numbers and all others: docs/providers.md.
 struct Profile {
   std::string name;
+  std::string about;        // A few words: what it speaks to.
   std::string base_url;     // Empty for in-process providers and where the user must give one.
   std::string api_key_env;  // Empty: no key.
+  std::string api_version;  // Empty: none.
   RequestLimits limits;
-  // Starting values of the pipeline's options.
-  std::chrono::seconds timeout{60};
-  int retries_max = 3;
-  std::chrono::milliseconds retry_delay{1000};
-  std::optional<double> requests_per_minute;
-  std::optional<double> model_tokens_per_minute;
-  bool compression_enabled = false;
-  std::size_t connections_max = 10;
+  OptimizationConfig optimization;
+  std::optional<double> inputs_per_minute;            // Unset: not limited.
+  bool inputs_count_as_requests = false;              // In the limit of requests a minute.
+  std::optional<std::size_t> requests_in_flight_max;  // Unset: the connection pool's size.
+  // Whether gzip request bodies are read. kUnknown: tried when asked for, with a way back.
+  enum class RequestGzip { kUnknown, kYes, kNo };
+  RequestGzip request_gzip = RequestGzip::kUnknown;
+  bool is_model_required = false;    // There is no default model.
   std::vector<ModelProfile> models;  // The first is the default.
 };
 

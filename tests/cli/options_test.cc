@@ -211,8 +211,8 @@ TEST(IngestOptions, ProfileValuesHoldUnlessOverridden) {
   ASSERT_NE(profile, nullptr);
   const Result<IngestOptions> plain = IngestWith({"--provider", "openai"});
   ASSERT_TRUE(plain.ok());
-  EXPECT_EQ(plain->pipeline.flow.requests_per_minute, profile->requests_per_minute);
-  EXPECT_EQ(plain->pipeline.flow.connections_max, profile->connections_max);
+  EXPECT_EQ(plain->pipeline.flow.requests_per_minute, FlowOptionsFor(*profile).requests_per_minute);
+  EXPECT_EQ(plain->pipeline.flow.connections_max, FlowOptionsFor(*profile).connections_max);
   EXPECT_EQ(plain->pipeline.base_url, profile->base_url);
   EXPECT_EQ(plain->pipeline.api_key_env, "OPENAI_API_KEY");
 

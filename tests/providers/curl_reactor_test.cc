@@ -194,7 +194,7 @@ TEST_P(BrokenReply, IsNoReply) {
   reply.giant_bytes = 8u << 20;
   FlakyServer server({}, Always(reply));
   ReactorOptions options;
-  options.compression_enabled = true;
+  options.send.compression_enabled = true;
   Wire wire(options);
   const TransportAnswer answer = wire.Send(PostTo(Url(server)), 100'000);
   EXPECT_EQ(answer.reply.status, 0);
@@ -246,7 +246,7 @@ TEST(CurlReactor, GiantRepliesTakeNoMemory) {
     return reply;
   });
   ReactorOptions options;
-  options.compression_enabled = true;
+  options.send.compression_enabled = true;
   options.connections_max = 4;
   Wire wire(options);
   wire.Send(PostTo(Url(server)), 1u << 20);
@@ -294,7 +294,7 @@ TEST(CurlReactor, DoesNotFollowRedirects) {
 TEST(CurlReactor, TimesOutAndSaysSo) {
   FlakyServer server({}, Always({.delay = std::chrono::hours(1)}));
   ReactorOptions options;
-  options.timeout = milliseconds(100);
+  options.send.timeout = milliseconds(100);
   Wire wire(options);
   const TransportAnswer answer = wire.Send(PostTo(Url(server)));
   EXPECT_EQ(answer.reply.transport.word(), "timeout");
@@ -305,7 +305,7 @@ TEST(CurlReactor, TimesOutAndSaysSo) {
 TEST(CurlReactor, TheTimeoutCoversASlowDrip) {
   FlakyServer server({}, Always({.wire = FlakyWire::kDrip, .delay = milliseconds(5)}));
   ReactorOptions options;
-  options.timeout = milliseconds(200);
+  options.send.timeout = milliseconds(200);
   Wire wire(options);
   EXPECT_EQ(wire.Send(PostTo(Url(server))).reply.transport.word(), "timeout");
 }
@@ -314,7 +314,7 @@ TEST(CurlReactor, TheTimeoutCoversASlowDrip) {
 TEST(CurlReactor, QueueingDoesNotCountAgainstTheTimeout) {
   FlakyServer server({}, Always({.body = "x", .delay = milliseconds(60)}));
   ReactorOptions options;
-  options.timeout = milliseconds(400);
+  options.send.timeout = milliseconds(400);
   options.connections_max = 1;
   Wire wire(options);
   for (std::uint64_t id = 0; id < 10; ++id) wire.Submit(id, PostTo(Url(server)));
@@ -548,8 +548,8 @@ TEST(CurlReactor, RefusesOptionsOutOfRange) {
         .status()
         .code();
   };
-  EXPECT_EQ(code_of({.timeout = milliseconds(0)}), Code::kInvalidArgument);
-  EXPECT_EQ(code_of({.connect_timeout = milliseconds(-1)}), Code::kInvalidArgument);
+  EXPECT_EQ(code_of({.send = {.timeout = milliseconds(0)}}), Code::kInvalidArgument);
+  EXPECT_EQ(code_of({.send = {.connect_timeout = milliseconds(-1)}}), Code::kInvalidArgument);
   EXPECT_EQ(code_of({.connections_max = 0}), Code::kInvalidArgument);
   EXPECT_EQ(code_of({.connections_max = 1025}), Code::kInvalidArgument);
   EXPECT_EQ(code_of({.header_bytes_max = 10}), Code::kInvalidArgument);

@@ -72,7 +72,7 @@ TEST(NameServer, ALocalhostThatIsElsewhereGetsNothing) {
   request.headers.emplace_back("Authorization", "Bearer secret");
   answer_address = kStranger;
   ReactorOptions options;
-  options.connect_timeout = std::chrono::milliseconds(500);
+  options.send.connect_timeout = std::chrono::milliseconds(500);
   Wire wire(options);
   const TransportAnswer answer = wire.Send(request);
   // libcurl from 7.78 on answers for "localhost" itself, so the request arrives here; one that asks

@@ -191,7 +191,7 @@ TEST(OpenAi, CompressedRepliesAreAskedForAndUnderstood) {
                      [](const FlakyRequest&) { return Over(FlakyWire::kGzip); });
   const auto provider = LocalProvider(server, kDimensions);
   ReactorOptions options;
-  options.compression_enabled = true;
+  options.send.compression_enabled = true;
   Wire wire(options);
   const std::vector<std::string> texts(3000, "text");
   const Attempt attempt = Send(wire, *provider->dialect(), texts);

@@ -1,0 +1,104 @@
+// When a request may leave, so that requests, texts and model tokens a minute are kept: three token
+// buckets, and a ramp.
+//
+// Requests are spaced, not bursty: some providers enforce a minute's limit over windows of one or
+// ten seconds (reference: Azure OpenAI). A cost is taken by estimate and settled by the bill. What
+// a request costs above a bucket's size is let through when the bucket is full and leaves a debt.
+//
+// The state is a plain value, so that it can live in this process or in a file that several share
+// (pipeline/shared_allowance.h). Pure arithmetic; time is a parameter.
+#ifndef EMBEDFLOW_STAGES_ALLOWANCE_H_
+#define EMBEDFLOW_STAGES_ALLOWANCE_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "base/clock.h"
+#include "embedflow/options.h"
+#include "embedflow/provider.h"
+
+namespace embedflow {
+
+// What a request uses up.
+struct AllowanceCost {
+  double requests = 1;  // Or its texts, where those count as requests.
+  double inputs = 0;
+  double model_tokens = 0;
+};
+
+struct AllowanceLimits {
+  // A minute. Unset: not limited.
+  std::optional<double> requests, inputs, model_tokens;
+
+  static AllowanceLimits Of(const FlowOptions& flow);
+  bool operator==(const AllowanceLimits&) const = default;
+};
+
+// Trivially copyable: it is written to a shared file as it is. Times are nanoseconds of the
+// machine's steady clock.
+struct AllowanceState {
+  struct Bucket {
+    double per_minute = 0;  // The rate in force; 0: not limited.
+    double level = 0;       // Negative: a debt.
+  };
+  std::int64_t updated_ns = 0;
+  std::int64_t paused_until_ns = 0;
+  Bucket requests, inputs, model_tokens;
+};
+
+// Threads: not thread-safe; the state is the caller's.
+class AllowanceRules {
+ public:
+  explicit AllowanceRules(const AllowanceLimits& limits);
+
+  // The state of an allowance nobody has used yet.
+  AllowanceState Fresh(TimePoint now) const;
+  // Takes `cost` if it may leave at `now`. Otherwise takes nothing and returns the earliest time
+  // that is worth asking again, after `now`.
+  std::optional<TimePoint> Take(AllowanceState* state, const AllowanceCost& cost,
+                                TimePoint now) const;
+  // Corrects what was taken for one request by what it has really cost.
+  void Settle(AllowanceState* state, const AllowanceCost& taken, const AllowanceCost& real,
+              TimePoint now) const;
+  // Takes in what a reply's headers say. `under_way`: what was sent and not yet answered, which the
+  // server may not have counted. A limit below ours lowers the rate, one above raises a rate that
+  // is a profile's guess (`limits_are_the_users` false); a remainder is a ceiling of the level.
+  void Feed(AllowanceState* state, const RateHints& hints, const AllowanceCost& under_way,
+            bool limits_are_the_users, TimePoint now) const;
+  // Nothing leaves before `until`. A ramp that was too fast also halves the rates, which grow back
+  // by at most half every 15 minutes (OpenAI's rule of thumb).
+  void Pause(AllowanceState* state, TimePoint until, bool ramp_was_too_fast, TimePoint now) const;
+
+ private:
+  const AllowanceLimits limits_;
+};
+
+// One allowance, wherever its state lives.
+// Threads: as the implementation says.
+class Allowance {
+ public:
+  virtual ~Allowance() = default;
+  virtual std::optional<TimePoint> Take(const AllowanceCost& cost, TimePoint now) = 0;
+  virtual void Settle(const AllowanceCost& taken, const AllowanceCost& real, TimePoint now) = 0;
+  virtual void Feed(const RateHints& hints, const AllowanceCost& under_way, TimePoint now) = 0;
+  virtual void Pause(TimePoint until, bool ramp_was_too_fast, TimePoint now) = 0;
+};
+
+// In this process. Threads: not thread-safe.
+class LocalAllowance final : public Allowance {
+ public:
+  LocalAllowance(const AllowanceLimits& limits, bool limits_are_the_users, TimePoint now);
+  std::optional<TimePoint> Take(const AllowanceCost& cost, TimePoint now) override;
+  void Settle(const AllowanceCost& taken, const AllowanceCost& real, TimePoint now) override;
+  void Feed(const RateHints& hints, const AllowanceCost& under_way, TimePoint now) override;
+  void Pause(TimePoint until, bool ramp_was_too_fast, TimePoint now) override;
+
+ private:
+  const AllowanceRules rules_;
+  const bool limits_are_the_users_;
+  AllowanceState state_;
+};
+
+}  // namespace embedflow
+
+#endif  // EMBEDFLOW_STAGES_ALLOWANCE_H_
