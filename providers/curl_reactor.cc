@@ -114,6 +114,7 @@ class Reactor final : public Transport {
   bool TakeInbox() EF_REQUIRES(reactor_thread_);
   void FireTimers() EF_REQUIRES(reactor_thread_);
   void StartReady() EF_REQUIRES(reactor_thread_);
+  void Multiplex() EF_REQUIRES(reactor_thread_);
   void Perform() EF_REQUIRES(reactor_thread_);
   void DeliverWhenDue() EF_REQUIRES(reactor_thread_);
   void Deliver() EF_REQUIRES(reactor_thread_);
@@ -152,6 +153,7 @@ class Reactor final : public Transport {
   std::vector<TransportAnswer> done_ EF_GUARDED_BY(reactor_thread_);
   TimePoint first_done_ EF_GUARDED_BY(reactor_thread_){};
   bool is_draining_ EF_GUARDED_BY(reactor_thread_) = false;
+  bool is_multiplexing_ EF_GUARDED_BY(reactor_thread_) = false;
   std::optional<Status> ended_ EF_GUARDED_BY(reactor_thread_);  // Why nothing is answered any more.
   std::vector<std::unique_ptr<CurlTransfer>> transfers_;        // Outlives the thread.
 
@@ -244,6 +246,7 @@ void Reactor::StartReady() {
     }
     Status status = transfer->Start(std::move(job));
     if (status.ok()) {
+      if (transfer->is_multiplexed()) Multiplex();
       const CURLMcode code = curl_multi_add_handle(multi_, transfer->handle());
       if (code == CURLM_OK) {
         ++active_;
@@ -254,6 +257,14 @@ void Reactor::StartReady() {
     Done(transfer->Cancel(std::move(status)));
     idle_.push_back(transfer);
   }
+}
+
+void Reactor::Multiplex() {
+  if (std::exchange(is_multiplexing_, true)) return;
+  // Without it every stream has a connection of its own, which is slower but right.
+  if (curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_MULTIPLEX)) !=
+      CURLM_OK)
+    Log(LogLevel::kWarning, "HTTP/2 connections cannot be shared");
 }
 
 void Reactor::Perform() {
@@ -348,26 +359,35 @@ void Reactor::Wait() {
   if (code != CURLM_OK) Break(code);
 }
 
+Status Bad(const char* what, auto value) {
+  return {Code::kInvalidArgument, std::string(what) + ", got " + std::to_string(value)};
+}
+
 Status Check(const ReactorOptions& options) {
-  const auto bad = [](const char* what, auto value) {
-    return Status(Code::kInvalidArgument, std::string(what) + ", got " + std::to_string(value));
-  };
-  using std::chrono::hours;
   using std::chrono::milliseconds;
-  if (options.send.timeout < milliseconds(1) || options.send.timeout > hours(1))
-    return bad("timeout must be in [1, 3600000] ms", options.send.timeout.count());
-  if (options.send.connect_timeout < milliseconds(1) || options.send.connect_timeout > hours(1))
-    return bad("connect_timeout must be in [1, 3600000] ms", options.send.connect_timeout.count());
+  EF_RETURN_IF_ERROR(options.send.Validate());
   if (options.connections_max < 1 || options.connections_max > kConnectionsMax)
-    return bad("connections_max must be in [1, 1024]", options.connections_max);
+    return Bad("connections_max must be in [1, 1024]", options.connections_max);
   if (options.header_bytes_max < 1024)
-    return bad("header_bytes_max must be at least 1024", options.header_bytes_max);
+    return Bad("header_bytes_max must be at least 1024", options.header_bytes_max);
   if (options.tick < milliseconds(0) || options.tick > milliseconds(1000))
-    return bad("tick must be in [0, 1000] ms", options.tick.count());
+    return Bad("tick must be in [0, 1000] ms", options.tick.count());
   return {};
 }
 
 }  // namespace
+
+Status SendOptions::Validate() const {
+  const auto in_range = [](std::chrono::milliseconds time) {
+    return time >= std::chrono::milliseconds(1) && time <= std::chrono::hours(1);
+  };
+  if (!in_range(timeout)) return Bad("timeout must be in [1, 3600000] ms", timeout.count());
+  if (!in_range(connect_timeout))
+    return Bad("connect_timeout must be in [1, 3600000] ms", connect_timeout.count());
+  if (stall_timeout && !in_range(*stall_timeout))
+    return Bad("stall_timeout must be in [1, 3600000] ms", stall_timeout->count());
+  return {};
+}
 
 Result<std::unique_ptr<Transport>> MakeCurlReactor(const ReactorOptions& options, Clock& clock,
                                                    TransportSink sink) {

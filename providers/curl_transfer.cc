@@ -15,12 +15,6 @@ namespace {
 
 // A refusal needs no more room than this, however large the page it comes in.
 constexpr std::size_t kErrorBodyBytesMax = 64u << 10;
-// Below the 60 s after which common load balancers close an idle connection: a request sent into a
-// closing connection may be paid for and lost.
-constexpr long kIdleSecondsMax = 55;
-// Certificates and addresses are looked at again at least this often.
-constexpr long kConnectionSecondsMax = 600;
-constexpr long kReceiveBufferBytes = 64 << 10;
 constexpr std::size_t kWordsBytesMax = 200;
 
 std::string Lower(std::string_view text) {
@@ -108,50 +102,6 @@ CurlTransfer* CurlTransfer::Of(CURL* easy) {
   return reinterpret_cast<CurlTransfer*>(self);
 }
 
-void CurlTransfer::SetFixedOptions() {
-  const auto set = [this](CURLoption option, auto value) {
-    // Fails only for options this libcurl was built without, and then we must not go on without
-    // it.
-    EF_CHECK(curl_easy_setopt(easy_, option, value) == CURLE_OK);
-  };
-  set(CURLOPT_PRIVATE, static_cast<void*>(this));
-  set(CURLOPT_ERRORBUFFER, error_.data());
-  set(CURLOPT_NOSIGNAL, 1L);
-  // Redirects would carry api-key headers and the texts to a stranger.
-  set(CURLOPT_FOLLOWLOCATION, 0L);
-  set(CURLOPT_PROTOCOLS_STR, "http,https");
-  set(CURLOPT_REDIR_PROTOCOLS_STR, "https");
-  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  set(CURLOPT_UNRESTRICTED_AUTH, 0L);
-  // A proxy's CONNECT request must not see the headers meant for the provider.
-  set(CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));
-  set(CURLOPT_SSL_VERIFYPEER, 1L);
-  set(CURLOPT_SSL_VERIFYHOST, 2L);
-  set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  set(CURLOPT_TIMEOUT_MS, static_cast<long>(options_.send.timeout.count()));
-  set(CURLOPT_CONNECTTIMEOUT_MS,
-      static_cast<long>(std::min(options_.send.connect_timeout, options_.send.timeout).count()));
-  set(CURLOPT_MAXAGE_CONN, kIdleSecondsMax);
-  set(CURLOPT_MAXLIFETIME_CONN, kConnectionSecondsMax);
-  set(CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
-  set(CURLOPT_TCP_KEEPALIVE, 1L);
-  // Giving up must not wait for a name server.
-  set(CURLOPT_QUICK_EXIT, 1L);
-  // "" asks for all that this libcurl can undo.
-  set(CURLOPT_ACCEPT_ENCODING,
-      static_cast<const char*>(options_.send.compression_enabled ? "" : nullptr));
-  set(CURLOPT_PREREQFUNCTION, &OnPreRequest);
-  set(CURLOPT_PREREQDATA, static_cast<void*>(this));
-  set(CURLOPT_OPENSOCKETFUNCTION, &OnOpenSocket);
-  set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
-  set(CURLOPT_WRITEFUNCTION, &OnBody);
-  set(CURLOPT_WRITEDATA, static_cast<void*>(this));
-  set(CURLOPT_HEADERFUNCTION, &OnHeader);
-  set(CURLOPT_HEADERDATA, static_cast<void*>(this));
-  set(CURLOPT_POST, 1L);
-}
-
 Status CurlTransfer::CheckRequest() const {
   for (const auto& [name, value] : job_.request.headers) {
     if (!IsHeaderName(name) || !IsHeaderValue(value) || IsFramingHeader(name)) {
@@ -205,6 +155,7 @@ Status CurlTransfer::Start(TransportJob job) {
   }
   EF_RETURN_IF_ERROR(CheckRequest());
   EF_RETURN_IF_ERROR(SetHeaders());
+  EF_RETURN_IF_ERROR(SetSendOptions());
   // A proxy of the environment is for the way out, and would be asked for loopback too.
   const char* no_proxy = url_.loopback ? "*" : nullptr;
   const bool is_set =
@@ -295,11 +246,8 @@ Status CurlTransfer::ErrorOf(CURLcode code) const {
     case CURLE_COULDNT_CONNECT:
       return unavailable(words, "cannot_connect");
     case CURLE_OPERATION_TIMEDOUT:
-      return unavailable(
-          sends_of_this_ > 0
-              ? "no whole reply within " + std::to_string(options_.send.timeout.count()) + " ms"
-              : words,
-          sends_of_this_ > 0 ? "timeout" : "cannot_connect");
+      return sends_of_this_ > 0 ? unavailable(TimeoutWords(), "timeout")
+                                : unavailable(words, "cannot_connect");
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
@@ -320,6 +268,18 @@ Status CurlTransfer::ErrorOf(CURLcode code) const {
     default:
       return unavailable(words, "connection_lost");
   }
+}
+
+// curl has one code for both, and tells them apart in English only; so the clock decides.
+std::string CurlTransfer::TimeoutWords() const {
+  const SendOptions& send = SendOptionsNow();
+  curl_off_t total_us = 0;
+  curl_easy_getinfo(easy_, CURLINFO_TOTAL_TIME_T, &total_us);
+  if (send.stall_timeout && std::chrono::microseconds(total_us) < send.timeout) {
+    return "the reply stalled: less than 1 byte a second for " +
+           std::to_string(StallSeconds(*send.stall_timeout)) + " s";
+  }
+  return "no whole reply within " + std::to_string(send.timeout.count()) + " ms";
 }
 
 // Called once a connection stands and before anything is sent over it: also when libcurl sends a

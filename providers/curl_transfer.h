@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,6 +20,10 @@
 #include "providers/url.h"
 
 namespace embedflow {
+
+// curl counts slow time in whole seconds: what it is given for `stall`, rounded up, so that a short
+// one is never none.
+long StallSeconds(std::chrono::milliseconds stall);
 
 // Used by the reactor: Start(), the handle goes through the multi handle, then Finish() or
 // Cancel(), and again. Owns the job between Start and the answer.
@@ -48,6 +53,8 @@ class CurlTransfer {
   bool is_active() const { return is_active_; }
   // True once the request may have left.
   bool is_sent() const { return sends_of_this_ > 0; }
+  // True for a started job that may share a connection with others (HTTP/2).
+  bool is_multiplexed() const { return SendOptionsNow().http2_enabled; }
 
  private:
   // Why a callback made curl stop.
@@ -55,12 +62,17 @@ class CurlTransfer {
 
   CurlTransfer(const ReactorOptions& options, const Clock& clock, std::atomic<std::uint64_t>& sends,
                CURL* easy);
+  const SendOptions& SendOptionsNow() const {
+    return job_.options != nullptr ? *job_.options : options_.send;
+  }
   void SetFixedOptions();
+  Status SetSendOptions();
   Status CheckRequest() const;
   Status SetHeaders();
   std::size_t BodyBytesMax() const;
   long ReplyStatus() const;
   Status ErrorOf(CURLcode code) const;
+  std::string TimeoutWords() const;
   TransportAnswer Answer();
 
   static int OnPreRequest(void* self, char*, char*, int, int) noexcept;

@@ -21,12 +21,18 @@ namespace embedflow {
 // How a request is sent. Constant while jobs point to it.
 struct SendOptions {
   // Behaviour.
-  std::chrono::milliseconds timeout{60000};          // Whole transfer.
-  std::chrono::milliseconds connect_timeout{10000};  // Of it, to connect.
-  // A transfer slower than 1 byte a second for so long is given up. Unset: never.
+  std::chrono::milliseconds timeout{60000};          // Whole transfer, in [1 ms, 1 h].
+  std::chrono::milliseconds connect_timeout{10000};  // Of it, to connect, in [1 ms, 1 h].
+  // A transfer slower than 1 byte a second for so long is given up, in [1 ms, 1 h]; waiting for the
+  // first byte counts. Taken in whole seconds, rounded up, against the mean speed of the last 5 s:
+  // after a quick beginning it may come 6 s later. Unset: never.
   std::optional<std::chrono::milliseconds> stall_timeout;
   bool compression_enabled = false;  // Ask for gzip, deflate, br, zstd replies.
-  bool http2_enabled = false;        // Over TLS by ALPN, where the server has it.
+  // Over TLS, where the server chooses it (ALPN); requests then share connections. Else HTTP/1.1.
+  bool http2_enabled = false;
+
+  // Names the field that is out of range.
+  Status Validate() const;
 };
 
 // One send. Each job is answered exactly once, whatever happens, also on Abort and destruction.
@@ -53,7 +59,8 @@ class Transport {
  public:
   virtual ~Transport() = default;
 
-  // Takes the job. Never blocks. After Abort the job is answered with kCancelled.
+  // Takes the job, whose options must have passed Validate(). Never blocks. After Abort the job is
+  // answered with kCancelled.
   virtual void Submit(TransportJob job) = 0;
 
   // Calls `f` on the transport's thread at `when` or soon after. Not called after destruction has

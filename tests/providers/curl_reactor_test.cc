@@ -310,6 +310,50 @@ TEST(CurlReactor, TheTimeoutCoversASlowDrip) {
   EXPECT_EQ(wire.Send(PostTo(Url(server))).reply.transport.word(), "timeout");
 }
 
+// One reactor, two endpoints: each job's own options decide, and a handle forgets the last ones.
+TEST(CurlReactor, EveryJobHasItsOwnOptions) {
+  std::promise<void> go;
+  std::shared_future<void> gate = go.get_future().share();
+  FlakyServer quick({}, Always({.body = "x"}));
+  FlakyServer slow({}, [gate](const FlakyRequest&) {
+    gate.wait();
+    return FlakyReply{.body = "x"};
+  });
+  auto hasty = std::make_shared<SendOptions>();
+  hasty->timeout = milliseconds(100);
+  hasty->compression_enabled = true;
+  ReactorOptions options;
+  options.connections_max = 1;
+  Wire wire(options);
+  wire.Submit(1, PostTo(Url(slow)), 1000, {}, hasty);
+  EXPECT_EQ(wire.WaitFor(1).at(0).reply.transport.message(),
+            "127.0.0.1:" + std::to_string(slow.port()) + ": no whole reply within 100 ms");
+  wire.Submit(2, PostTo(Url(quick)), 1000, {}, hasty);
+  EXPECT_EQ(wire.WaitFor(2).at(1).reply.status, 200);
+  wire.Submit(3, PostTo(Url(quick)), 1000);
+  EXPECT_EQ(wire.WaitFor(3).at(2).reply.status, 200);
+  const std::vector<FlakyRequest> ledger = quick.ledger();
+  ASSERT_EQ(ledger.size(), 2u);
+  EXPECT_THAT(ledger[0].header("accept-encoding"), testing::HasSubstr("gzip"));
+  EXPECT_EQ(ledger[1].header("accept-encoding"), "");
+  go.set_value();
+}
+
+// 100 ms is less than the second that curl can count; it must not become "never".
+TEST(CurlReactor, GivesUpAStalledReply) {
+  FlakyServer server({}, Always({.delay = std::chrono::hours(1)}));
+  ReactorOptions options;
+  options.send.stall_timeout = milliseconds(100);
+  Wire wire(options);
+  const TimePoint start = SystemClock().Now();
+  const TransportAnswer answer = wire.Send(PostTo(Url(server)));
+  EXPECT_EQ(answer.reply.transport.word(), "timeout");
+  EXPECT_THAT(answer.reply.transport.message(),
+              testing::HasSubstr("the reply stalled: less than 1 byte a second for 1 s"));
+  EXPECT_TRUE(answer.sent);
+  EXPECT_LT(SystemClock().Now() - start, std::chrono::seconds(30));
+}
+
 // Waiting for a connection is not the server's slowness.
 TEST(CurlReactor, QueueingDoesNotCountAgainstTheTimeout) {
   FlakyServer server({}, Always({.body = "x", .delay = milliseconds(60)}));
@@ -550,6 +594,7 @@ TEST(CurlReactor, RefusesOptionsOutOfRange) {
   };
   EXPECT_EQ(code_of({.send = {.timeout = milliseconds(0)}}), Code::kInvalidArgument);
   EXPECT_EQ(code_of({.send = {.connect_timeout = milliseconds(-1)}}), Code::kInvalidArgument);
+  EXPECT_EQ(code_of({.send = {.stall_timeout = milliseconds(0)}}), Code::kInvalidArgument);
   EXPECT_EQ(code_of({.connections_max = 0}), Code::kInvalidArgument);
   EXPECT_EQ(code_of({.connections_max = 1025}), Code::kInvalidArgument);
   EXPECT_EQ(code_of({.header_bytes_max = 10}), Code::kInvalidArgument);
