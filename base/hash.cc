@@ -25,10 +25,14 @@ class Sha256 {
   void Add(std::string_view data) {
     EF_CHECK(EVP_DigestUpdate(context_, data.data(), data.size()) == 1);
   }
-  ContentHash End() {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> Digest() {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
     unsigned int size = 0;
     EF_CHECK(EVP_DigestFinal_ex(context_, digest.data(), &size) == 1 && size == 32);
+    return digest;
+  }
+  ContentHash End() {
+    const std::array<unsigned char, EVP_MAX_MD_SIZE> digest = Digest();
     ContentHash hash;
     std::memcpy(hash.bytes.data(), digest.data(), hash.bytes.size());
     return hash;
@@ -38,6 +42,16 @@ class Sha256 {
   EVP_MD_CTX* context_;
   EVP_MD* algorithm_;
 };
+
+std::string Hex(std::span<const unsigned char> bytes) {
+  static const char* kDigits = "0123456789abcdef";
+  std::string out;
+  for (const unsigned char b : bytes) {
+    out += kDigits[b >> 4];
+    out += kDigits[b & 15];
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -54,15 +68,7 @@ std::uint64_t ContentHash::high64() const {
   return value;
 }
 
-std::string ContentHash::hex() const {
-  static const char* kDigits = "0123456789abcdef";
-  std::string out;
-  for (const unsigned char b : bytes) {
-    out += kDigits[b >> 4];
-    out += kDigits[b & 15];
-  }
-  return out;
-}
+std::string ContentHash::hex() const { return Hex(bytes); }
 
 ContentHash HashContent(std::span<const std::string_view> parts) {
   thread_local Sha256 sha;
@@ -78,6 +84,14 @@ ContentHash HashContent(std::span<const std::string_view> parts) {
 }
 
 ContentHash HashContent(std::string_view text) { return HashContent(std::span(&text, 1)); }
+
+std::string Sha256Hex(std::string_view data) {
+  thread_local Sha256 sha;
+  sha.Begin();
+  sha.Add(data);
+  const std::array<unsigned char, EVP_MAX_MD_SIZE> digest = sha.Digest();
+  return Hex(std::span(digest).first(32));
+}
 
 std::uint64_t Checksum(std::string_view data, std::uint64_t seed) {
   return XXH3_64bits_withSeed(data.data(), data.size(), seed);

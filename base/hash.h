@@ -35,6 +35,9 @@ struct ContentHash {
 ContentHash HashContent(std::span<const std::string_view> parts);
 ContentHash HashContent(std::string_view text);
 
+// The whole SHA-256 of `data` alone, in hexadecimal: what sha256sum prints.
+std::string Sha256Hex(std::string_view data);
+
 // XXH3-64 of `data`, starting from `seed`: parts are chained by passing the last result as seed.
 std::uint64_t Checksum(std::string_view data, std::uint64_t seed = 0);
 inline std::uint64_t Checksum(std::span<const float> data, std::uint64_t seed = 0) {
