@@ -33,7 +33,7 @@ set(rooms include base providers sources store vector stages corpus pipeline cli
 set(homes
   "tbb/=pipeline" "oneapi/=pipeline"
   "curl/=providers"
-  "rapidjson/=base/json_reader.cc"
+  "rapidjson/=base/json_reader.cc" "toml++/=base/toml_reader.cc"
   "sqlite3.h=store" "lmdb.h=store"
   "faiss/=vector" "omp.h=vector"
   "CLI/=cli"
