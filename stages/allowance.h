@@ -2,14 +2,18 @@
 // buckets, and a ramp.
 //
 // Requests are spaced, not bursty: some providers enforce a minute's limit over windows of one or
-// ten seconds (reference: Azure OpenAI). A cost is taken by estimate and settled by the bill. What
-// a request costs above a bucket's size is let through when the bucket is full and leaves a debt.
+// ten seconds (reference: Azure OpenAI). A cost is taken by estimate and settled by the bill. A
+// request leaves when its buckets are not in debt and leaves its cost behind as a debt, so that one
+// above any bucket's size is let through as well. Besides, what was taken in the last minute is
+// remembered: where single requests are large, no 60 s ever hold more than a minute's limit.
+// docs/flow_control.md has the formulas.
 //
 // The state is a plain value, so that it can live in this process or in a file that several share
 // (pipeline/shared_allowance.h). Pure arithmetic; time is a parameter.
 #ifndef EMBEDFLOW_STAGES_ALLOWANCE_H_
 #define EMBEDFLOW_STAGES_ALLOWANCE_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -37,12 +41,20 @@ struct AllowanceLimits {
 // Trivially copyable: it is written to a shared file as it is. Times are nanoseconds of the
 // machine's steady clock.
 struct AllowanceState {
+  // The last minute in 256 slots; the slot in use and one more keep it a full minute however the
+  // times fall.
+  static constexpr std::size_t kSlots = 258;
   struct Bucket {
     double per_minute = 0;  // The rate in force; 0: not limited.
-    double level = 0;       // Negative: a debt.
+    double level = 0;       // What pacing at 99 % of the rate has saved up. Negative: a debt.
+    double spacing = 0;     // The same at 99.4 %, but nearly nothing is saved up.
+    double goal = 0;        // The rate allowed by settings and headers; 0: not limited.
+    double ramp = 0;        // The rate that a ramp has reached so far; `per_minute` keeps below.
+    std::array<float, kSlots> taken{};  // By slot number modulo kSlots.
   };
   std::int64_t updated_ns = 0;
   std::int64_t paused_until_ns = 0;
+  std::int64_t ramp_cut_ns = 0;  // When it was last halved; 0: never.
   Bucket requests, inputs, model_tokens;
 };
 
@@ -62,11 +74,14 @@ class AllowanceRules {
               TimePoint now) const;
   // Takes in what a reply's headers say. `under_way`: what was sent and not yet answered, which the
   // server may not have counted. A limit below ours lowers the rate, one above raises a rate that
-  // is a profile's guess (`limits_are_the_users` false); a remainder is a ceiling of the level.
+  // is a profile's guess (`limits_are_the_users` false). A remainder below what our own use
+  // explains (others use the key as well) is a ceiling of the level; none at all is waited out
+  // until its reset.
   void Feed(AllowanceState* state, const RateHints& hints, const AllowanceCost& under_way,
             bool limits_are_the_users, TimePoint now) const;
   // Nothing leaves before `until`. A ramp that was too fast also halves the rates, which grow back
-  // by at most half every 15 minutes (OpenAI's rule of thumb).
+  // by at most half every 15 minutes (OpenAI's rule of thumb). Replies that come within seconds of
+  // each other halve them once. `until` is cut to a quarter of an hour from now.
   void Pause(AllowanceState* state, TimePoint until, bool ramp_was_too_fast, TimePoint now) const;
 
  private:

@@ -11,6 +11,7 @@
 #ifndef EMBEDFLOW_STAGES_CIRCUIT_BREAKER_H_
 #define EMBEDFLOW_STAGES_CIRCUIT_BREAKER_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -37,7 +38,35 @@ class CircuitBreaker {
   // While open: when it will half open.
   std::optional<TimePoint> reopens_at() const;
   State state() const;
-  std::uint64_t times_opened() const;
+  std::uint64_t times_opened() const { return times_opened_; }
+
+ private:
+  // What ended in one tenth of the last 30 s.
+  struct Slice {
+    std::int64_t number = -1;  // Of the tenth, counted from the clock's zero.
+    std::uint32_t attempts = 0;
+    std::uint32_t failures = 0;
+  };
+
+  void Record(bool is_failure, TimePoint now);
+  bool IsHalfFailing(TimePoint now) const;
+  void EndProbe(Result result, TimePoint now);
+  void Open(TimePoint now);
+  void CloseAgain();
+
+  const std::optional<CircuitBreakerConfig> config_;
+  Rng rng_;
+  State state_ = State::kClosed;
+  bool has_succeeded_ = false;  // Ever.
+  std::uint64_t times_opened_ = 0;
+  std::uint32_t failures_in_a_row_ = 0;
+  std::array<Slice, 10> slices_;
+  TimePoint reopens_at_{};
+  std::uint64_t in_flight_ = 0;
+  // Requests that were under way when it opened and have not ended: they say nothing about probes.
+  std::uint64_t stale_ = 0;
+  std::uint32_t probes_ = 0;           // Under way.
+  std::uint32_t probe_successes_ = 0;  // Since it half opened.
 };
 
 // "off", "closed", "open", "half_open".

@@ -5,46 +5,83 @@
 namespace embedflow {
 namespace {
 
-std::chrono::milliseconds Scale(std::chrono::milliseconds duration, double factor) {
-  return std::chrono::milliseconds(
-      static_cast<std::int64_t>(static_cast<double>(duration.count()) * factor));
+using std::chrono::milliseconds;
+
+constexpr int kServerErrors = 500;
+
+milliseconds Scale(milliseconds duration, double factor) {
+  return milliseconds(static_cast<std::int64_t>(static_cast<double>(duration.count()) * factor));
 }
 
-}  // namespace
-
-std::chrono::milliseconds BackoffBefore(int retry, const RetryOptions& options,
-                                        const Outcome& outcome, Rng& rng) {
-  std::chrono::milliseconds backoff = std::min(options.retry_delay, options.backoff_max);
+milliseconds Unjittered(int retry, const RetryOptions& options) {
+  milliseconds backoff = std::min(options.retry_delay, options.backoff_max);
   // Doubling one by one saturates at the cap; a shift by `retry` would overflow.
   for (int n = 1; n < retry && backoff < options.backoff_max; ++n) {
     backoff = std::min(backoff * 2, options.backoff_max);
   }
-  const bool throttled = outcome.kind == Outcome::Kind::kThrottled;
-  const double low = throttled ? 0.5 : 0.0;
-  const std::chrono::milliseconds jittered = Scale(backoff, low + (1.0 - low) * rng.Uniform());
+  return backoff;
+}
+
+// Again, if a retry is left and can start before the deadline; else nullopt.
+std::optional<Verdict> Again(const RetryOptions& options, const Outcome& outcome, int attempt,
+                             int retries_max, const RetryFacts& facts, Rng& rng) {
+  if (attempt > retries_max) return std::nullopt;
+  Verdict verdict{Verdict::Kind::kAgain, BackoffBefore(attempt, options, outcome, rng)};
+  verdict.is_server_wait_cut =
+      outcome.retry_after && *outcome.retry_after > options.server_wait_max;
+  if (options.item_deadline && verdict.delay > *options.item_deadline - facts.elapsed) {
+    return std::nullopt;
+  }
+  return verdict;
+}
+
+}  // namespace
+
+milliseconds BackoffBefore(int retry, const RetryOptions& options, const Outcome& outcome,
+                           Rng& rng) {
+  const milliseconds backoff = Unjittered(retry, options);
+  const milliseconds asked =
+      std::clamp(outcome.retry_after.value_or(milliseconds(0)), milliseconds(0),
+                 std::max(options.server_wait_max, milliseconds(0)));
+  if (options.jitter == FlowOptions::Jitter::kNone) return std::max(backoff, asked);
+  const double low = outcome.kind == Outcome::Kind::kThrottled ? 0.5 : 0.0;
+  const milliseconds jittered = Scale(backoff, low + (1.0 - low) * rng.Uniform());
   if (!outcome.retry_after) return jittered;
-  const std::chrono::milliseconds asked =
-      std::clamp(*outcome.retry_after, std::chrono::milliseconds(0), options.server_wait_max);
   return std::max(jittered, Scale(asked, 1.0 + 0.1 * rng.Uniform()));
 }
 
+milliseconds BackoffTotal(const RetryOptions& options) {
+  milliseconds total{0};
+  for (int retry = 1; retry <= options.retries_max; ++retry) total += Unjittered(retry, options);
+  return total;
+}
+
 Verdict Decide(const RetryOptions& options, const Outcome& outcome, int attempt, std::size_t inputs,
-               Rng& rng) {
+               Rng& rng, const RetryFacts& facts) {
   const Verdict split_or_dead{inputs > 1 ? Verdict::Kind::kSplit : Verdict::Kind::kDead, {}};
+  const int retries_max = facts.is_split_off
+                              ? std::min(options.retries_max, options.retries_after_split_max)
+                              : options.retries_max;
   switch (outcome.kind) {
     case Outcome::Kind::kOk:
       return {Verdict::Kind::kKeep, {}};
     case Outcome::Kind::kThrottled:
-    case Outcome::Kind::kTransient:
-      if (attempt > options.retries_max) return {Verdict::Kind::kStop, {}};
-      return {Verdict::Kind::kAgain, BackoffBefore(attempt, options, outcome, rng)};
+    case Outcome::Kind::kTransient: {
+      const int left = outcome.should_retry.value_or(true) ? retries_max : 0;
+      if (const auto again = Again(options, outcome, attempt, left, facts, rng)) return *again;
+      // llama.cpp answers 500 to a text that is too long, each time; the run must not end of it.
+      const bool is_batchs_own = outcome.kind == Outcome::Kind::kTransient &&
+                                 facts.http_status >= kServerErrors && facts.others_succeed;
+      return is_batchs_own ? split_or_dead : Verdict{Verdict::Kind::kStop, {}};
+    }
     case Outcome::Kind::kBadReply:
-      if (attempt == 1 && options.retries_max > 0) {
-        return {Verdict::Kind::kAgain, BackoffBefore(attempt, options, outcome, rng)};
-      }
-      return split_or_dead;
+      return Again(options, outcome, attempt, std::min(retries_max, 1), facts, rng)
+          .value_or(split_or_dead);
+    case Outcome::Kind::kInvalid: {
+      const int left = outcome.should_retry.value_or(false) ? retries_max : 0;
+      return Again(options, outcome, attempt, left, facts, rng).value_or(split_or_dead);
+    }
     case Outcome::Kind::kOversize:
-    case Outcome::Kind::kInvalid:
       return split_or_dead;
     case Outcome::Kind::kRefused:
       return {Verdict::Kind::kStop, {}};

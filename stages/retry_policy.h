@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "embedflow/options.h"
 #include "embedflow/provider.h"
 
 namespace embedflow {
@@ -16,9 +18,28 @@ namespace embedflow {
 struct RetryOptions {
   int retries_max = 3;
   std::chrono::milliseconds retry_delay{1000};  // Before retry 1; doubles with each.
+  // kNone: the delays are exactly retry_delay * 2^(n-1), and a server's wait exactly that.
+  FlowOptions::Jitter jitter = FlowOptions::Jitter::kFull;
   // Limits.
   std::chrono::milliseconds backoff_max{60000};       // Of our own backoff.
   std::chrono::milliseconds server_wait_max{120000};  // Longest wait a server may ask for.
+  // From a text's first attempt to the start of its last. Unset: retries_max alone decides.
+  std::optional<std::chrono::milliseconds> item_deadline;
+  // Of a batch that was split off another because of a server's error: what made the server fail
+  // is then likely one text, and each halving would pay for all retries anew.
+  int retries_after_split_max = 1;
+};
+
+// What the policy must know of an attempt besides its outcome.
+struct RetryFacts {
+  // Since the first attempt of the batch, or of the one it was split from.
+  std::chrono::milliseconds elapsed{0};
+  int http_status = 0;  // 0: no whole reply came.
+  // Other requests to the endpoint succeeded since this batch was first sent: the server lives, and
+  // an error that comes back each time is this batch's.
+  bool others_succeed = false;
+  // The batch was split off another because of a server's error.
+  bool is_split_off = false;
 };
 
 struct Verdict {
@@ -32,22 +53,32 @@ struct Verdict {
   };
   Kind kind = Kind::kKeep;
   std::chrono::milliseconds delay{0};
+  // The server asked for a wait above server_wait_max, and `delay` is shorter: worth a log line.
+  bool is_server_wait_cut = false;
   bool operator==(const Verdict&) const = default;
 };
 
 // Backoff before retry n (1-based): d = min(retry_delay * 2^(n-1), backoff_max), then jittered:
 // uniform in [d/2, d) for a throttle without a server's word, else uniform in [0, d) (full jitter,
 // AWS Architecture Blog 2015). A server's wait is a floor: max(jittered, asked) * uniform[1, 1.1),
-// and asked is cut to server_wait_max.
+// and asked is cut to server_wait_max. With Jitter::kNone: max(d, asked).
 std::chrono::milliseconds BackoffBefore(int retry, const RetryOptions& options,
                                         const Outcome& outcome, Rng& rng);
 
+// The sum of the waits before retries 1 to retries_max, as the schedule has them without jitter and
+// without a server's word.
+std::chrono::milliseconds BackoffTotal(const RetryOptions& options);
+
 // `attempt` counts from 1; `inputs` are the texts in the batch, at least 1.
-// kTransient, kThrottled: again while attempt <= retries_max, then stop (the provider is
-// unavailable; resumable). kBadReply: again once, then split, then dead. kOversize, kInvalid:
-// split, at one text dead. kRefused: stop.
+// kTransient, kThrottled: again while attempt <= retries_max and the retry can start before the
+// item's deadline, then stop (the provider is unavailable; resumable). A transient outcome with a
+// status of 500 or above that is used up while others succeed is the batch's own: split, at one
+// text dead. kBadReply: again once, then split, then dead. kOversize, kInvalid: split, at one text
+// dead. kRefused: stop.
+// The server's should_retry: false takes all retries from kTransient and kThrottled; true gives
+// kInvalid the retries of a transient outcome before it is split.
 Verdict Decide(const RetryOptions& options, const Outcome& outcome, int attempt, std::size_t inputs,
-               Rng& rng);
+               Rng& rng, const RetryFacts& facts = {});
 
 }  // namespace embedflow
 
