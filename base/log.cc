@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstdio>
 #include <string>
-#include <vector>
 
 #include "base/json_writer.h"
 #include "base/mutex.h"
@@ -12,50 +11,10 @@
 namespace embedflow {
 namespace {
 
-std::string Base64(std::string_view text) {
-  static const char* kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); i += 3) {
-    unsigned value = 0;
-    for (std::size_t j = 0; j < 3; ++j) {
-      value = (value << 8) | (i + j < text.size() ? static_cast<unsigned char>(text[i + j]) : 0u);
-    }
-    for (std::size_t j = 0; j < 4; ++j) {
-      out += i + j <= text.size() ? kAlphabet[(value >> (18 - 6 * j)) & 63u] : '=';
-    }
-  }
-  return out;
-}
-
-std::string UrlEscape(std::string_view text) {
-  static const char* kDigits = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       std::string_view("-._~").find(c) != std::string_view::npos;
-    if (plain) {
-      out += c;
-    } else {
-      out += '%';
-      out += kDigits[static_cast<unsigned char>(c) >> 4];
-      out += kDigits[static_cast<unsigned char>(c) & 15];
-    }
-  }
-  return out;
-}
-
-void ReplaceAll(std::string* text, std::string_view from, std::string_view to) {
-  for (std::size_t at = text->find(from); at != std::string::npos;
-       at = text->find(from, at + to.size())) {
-    text->replace(at, from.size(), to);
-  }
-}
-
 std::atomic<int> level_in_force{static_cast<int>(LogLevel::kWarning)};
 
 struct Shared {
   Mutex mu;
-  std::vector<std::string> secrets EF_GUARDED_BY(mu);
   std::function<void(LogLevel, std::string_view)> sink EF_GUARDED_BY(mu);
 };
 Shared& TheLog() {
@@ -80,37 +39,6 @@ const char* LevelName(LogLevel level) {
 }
 
 }  // namespace
-
-void RegisterSecret(std::string_view secret) {
-  if (secret.empty()) return;
-  std::string json;
-  AppendJsonString(&json, secret);
-  std::vector<std::string> forms = {std::string(secret), Base64(secret), UrlEscape(secret),
-                                    json.substr(1, json.size() - 2)};
-  // Providers echo keys cut short: the first part is a secret too, if it is long enough to mean
-  // this key.
-  if (secret.size() >= 16) forms.emplace_back(secret.substr(0, 8));
-  Shared& log = TheLog();
-  MutexLock lock(log.mu);
-  for (std::string& form : forms) log.secrets.push_back(std::move(form));
-}
-
-std::string Redact(std::string_view text) {
-  std::string out(text);
-  {
-    Shared& log = TheLog();
-    MutexLock lock(log.mu);
-    for (const std::string& secret : log.secrets) ReplaceAll(&out, secret, "[key]");
-  }
-  constexpr std::string_view kBearer = "Bearer ";
-  for (std::size_t at = out.find(kBearer); at != std::string::npos; at = out.find(kBearer, at)) {
-    at += kBearer.size();
-    std::size_t end = at;
-    while (end < out.size() && out[end] > ' ' && out[end] != '"' && out[end] != '\'') ++end;
-    out.replace(at, end - at, "[key]");
-  }
-  return out;
-}
 
 void SetLogLevel(LogLevel level) { level_in_force = static_cast<int>(level); }
 
