@@ -1,9 +1,9 @@
 #include "stages/allowance.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
-#include <limits>
 
 namespace embedflow {
 namespace {
@@ -30,7 +30,8 @@ constexpr double kForeignShare = 0.02;
 // Bounds of what is believed.
 constexpr double kCostMax = 1e12;
 constexpr double kRateMax = 1e12;
-constexpr double kRateMin = 1;
+constexpr double kRateMin = 1;      // Of what headers say; less is no limit to work with.
+constexpr double kLimitMin = 1e-9;  // Of what is set.
 constexpr double kDebtMinutesMax = 60;
 constexpr std::int64_t kPauseMaxNs = 900'000'000'000;    // 15 min.
 constexpr std::int64_t kAskAgainMaxNs = 60'000'000'000;  // 1 min.
@@ -202,15 +203,24 @@ AllowanceRules::AllowanceRules(const AllowanceLimits& limits) : limits_(limits) 
 AllowanceState AllowanceRules::Fresh(TimePoint now) const {
   AllowanceState state;
   state.updated_ns = Nanoseconds(now);
+  SetGoals(&state);
+  return state;
+}
+
+void AllowanceRules::SetGoals(AllowanceState* state) const {
   for (const Kind& kind : kKinds) {
-    Bucket* bucket = &(state.*kind.bucket);
+    Bucket* bucket = &(state->*kind.bucket);
     const std::optional<double>& limit = limits_.*kind.limit;
-    bucket->goal =
-        limit ? std::clamp(Sane(*limit), std::numeric_limits<double>::min(), kRateMax) : 0;
+    bucket->goal = limit ? std::clamp(Sane(*limit), kLimitMin, kRateMax) : 0;
     bucket->ramp = limit ? std::max(bucket->goal, kind.ramp_free) : kNoRamp;
     SetRate(bucket);
+    Clip(bucket, kind);
   }
-  return state;
+}
+
+void AllowanceRules::Adopt(AllowanceState* state, TimePoint now) const {
+  Advance(state, now);
+  SetGoals(state);
 }
 
 std::optional<TimePoint> AllowanceRules::Take(AllowanceState* state, const AllowanceCost& cost,

@@ -65,6 +65,9 @@ class AllowanceRules {
 
   // The state of an allowance nobody has used yet.
   AllowanceState Fresh(TimePoint now) const;
+  // Puts these rules' limits in force in a state that was kept under others: what was used stays
+  // used.
+  void Adopt(AllowanceState* state, TimePoint now) const;
   // Takes `cost` if it may leave at `now`. Otherwise takes nothing and returns the earliest time
   // that is worth asking again, after `now`.
   std::optional<TimePoint> Take(AllowanceState* state, const AllowanceCost& cost,
@@ -85,6 +88,7 @@ class AllowanceRules {
   void Pause(AllowanceState* state, TimePoint until, bool ramp_was_too_fast, TimePoint now) const;
 
  private:
+  void SetGoals(AllowanceState* state) const;
   const AllowanceLimits limits_;
 };
 
