@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <string>
 #include <vector>
 
@@ -16,34 +15,15 @@ namespace embedflow {
 namespace {
 
 constexpr int kDepthMax = 64;
-// Number texts beyond the range of double that are longer are refused unread.
-constexpr std::size_t kTinyNumberBytesMax = 100;
 // Above this a count of tokens is a mistake.
 constexpr std::uint64_t kModelTokensMax = std::uint64_t{1} << 53;
-
-// False for what is no float: beyond its range, or not a number at all.
-bool ParseFloat(std::string_view text, float* value) {
-  const char* const end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, *value);
-  if (result.ec == std::errc{}) return result.ptr == end;
-  if (result.ec != std::errc::result_out_of_range) return false;
-  // Too large and too small look the same to from_chars. A double knows: 1e-50 rounds to zero.
-  double wide = 0;
-  const auto again = std::from_chars(text.data(), end, wide);
-  if (again.ec == std::errc{}) {
-    *value = static_cast<float>(wide);
-    return std::abs(wide) < 1;
-  }
-  *value = 0;
-  return text.size() <= kTinyNumberBytesMax &&
-         (text.find("e-") != std::string_view::npos || text.find("E-") != std::string_view::npos);
-}
 
 // Collects the vectors in the order in which they come; Finish() puts them into place.
 class ReplyHandler final : public JsonHandler {
  public:
-  ReplyHandler(std::size_t inputs, std::size_t dimensions, std::span<float> vectors)
-      : inputs_(inputs), dimensions_(dimensions), vectors_(vectors) {}
+  ReplyHandler(std::size_t inputs, std::size_t dimensions, OutputDtype dtype,
+               std::span<float> vectors)
+      : inputs_(inputs), dimensions_(dimensions), dtype_(dtype), vectors_(vectors) {}
 
   bool Null() override {
     if (skipped_ > 0) return true;
@@ -87,12 +67,13 @@ class ReplyHandler final : public JsonHandler {
   // Constant after construction.
   const std::size_t inputs_;
   const std::size_t dimensions_;
+  const OutputDtype dtype_;
   const std::span<float> vectors_;
   // The parse.
   Where where_ = Where::kStart;
   Field field_ = Field::kOther;
-  int skipped_ = 0;  // Levels inside a value that is not read.
-  std::size_t numbers_ = 0;
+  int skipped_ = 0;         // Levels inside a value that is not read.
+  std::size_t filled_ = 0;  // Floats of the vector at hand.
   bool entry_has_embedding_ = false;
   bool data_seen_ = false;
   bool has_error_ = false;
@@ -135,12 +116,14 @@ bool ReplyHandler::Odd(const char* kind) {
 
 bool ReplyHandler::Number(std::string_view text) {
   if (where_ == Where::kEmbedding && skipped_ == 0) {
-    if (numbers_ == dimensions_) {
+    const std::size_t width = FloatsPerNumber(dtype_);
+    if (filled_ + width > dimensions_) {
       return Refuse("has more than " + std::to_string(dimensions_) + " dimensions");
     }
-    float value = 0;
-    if (!ParseFloat(text, &value)) return Refuse("holds a number that is no float");
-    vectors_[(indexes_.size() - 1) * dimensions_ + numbers_++] = value;
+    if (!ReadNumber(dtype_, text, Row(indexes_.size() - 1).subspan(filled_, width))) {
+      return Refuse(std::string("holds a number that is no ") + OutputDtypeName(dtype_));
+    }
+    filled_ += width;
     return true;
   }
   const bool is_index = where_ == Where::kEntry && field_ == Field::kIndex;
@@ -163,6 +146,7 @@ bool ReplyHandler::Number(std::string_view text) {
 bool ReplyHandler::String(std::string_view value) {
   if (skipped_ > 0 || where_ != Where::kEntry || field_ != Field::kEmbedding)
     return Odd("a string");
+  if (dtype_ != OutputDtype::kFloat) return Odd("a string");
   if (entry_has_embedding_) return Refuse("is given twice");
   entry_has_embedding_ = true;
   if (DecodeBase64Floats(value, Row(indexes_.size() - 1))) return true;
@@ -229,7 +213,7 @@ bool ReplyHandler::StartArray() {
   if (where_ == Where::kEntry && field_ == Field::kEmbedding) {
     if (entry_has_embedding_) return Refuse("is given twice");
     entry_has_embedding_ = true;
-    numbers_ = 0;
+    filled_ = 0;
     return where_ = Where::kEmbedding, true;
   }
   if (!Odd("an array")) return false;
@@ -240,8 +224,8 @@ bool ReplyHandler::EndArray() {
   if (skipped_ > 0) return --skipped_, true;
   if (where_ == Where::kEmbedding) {
     where_ = Where::kEntry;
-    if (numbers_ == dimensions_) return true;
-    return Refuse("has " + std::to_string(numbers_) + " dimensions instead of " +
+    if (filled_ == dimensions_) return true;
+    return Refuse("has " + std::to_string(filled_) + " dimensions instead of " +
                   std::to_string(dimensions_));
   }
   where_ = Where::kTop;
@@ -291,11 +275,12 @@ Status BadReply(std::string message) {
 }  // namespace
 
 Status ReadEmbeddings(std::string_view body, std::size_t inputs, int dimensions,
-                      std::span<float> vectors, std::optional<std::uint64_t>* model_tokens) {
+                      std::span<float> vectors, std::optional<std::uint64_t>* model_tokens,
+                      OutputDtype dtype) {
   EF_CHECK(dimensions > 0 && vectors.size() == inputs * static_cast<std::size_t>(dimensions));
   if (const std::size_t at = FindInvalidUtf8(body); at != std::string_view::npos)
     return BadReply("the reply is not UTF-8 at byte " + std::to_string(at));
-  ReplyHandler handler(inputs, static_cast<std::size_t>(dimensions), vectors);
+  ReplyHandler handler(inputs, static_cast<std::size_t>(dimensions), dtype, vectors);
   const Status parsed = ParseJson(body, kDepthMax, &handler);
   if (!handler.refusal().empty()) return BadReply(handler.refusal());
   if (!parsed.ok()) return BadReply("the reply is " + parsed.message());

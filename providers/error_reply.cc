@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kDepthMax = 64;
 constexpr std::size_t kWordsBytesMax = 300;
+constexpr std::size_t kQuotaIdsBytesMax = 1000;
 
 // Takes the outermost message, type and code; of equally deep ones the first.
 class ErrorHandler final : public JsonHandler {
@@ -25,7 +26,15 @@ class ErrorHandler final : public JsonHandler {
     if (value.empty()) return true;
     if (key_ == "message" || key_ == "error" || key_ == "detail" || key_ == "msg")
       Take(&message_depth_, &reply_.message, value);
-    if (key_ == "type" || key_ == "error_type") Take(&type_depth_, &reply_.type, value);
+    // Google's status is what others call the type.
+    if (key_ == "type" || key_ == "error_type" || key_ == "status") {
+      Take(&type_depth_, &reply_.type, value);
+    }
+    if (key_ == "quotaId" && reply_.quota_ids.size() < kQuotaIdsBytesMax) {
+      reply_.quota_ids += (reply_.quota_ids.empty() ? "" : " ") + std::string(value);
+    }
+    if (key_ == "retryDelay" && reply_.retry_delay.empty()) reply_.retry_delay = value;
+    if (key_ == "reason" && reply_.reason.empty()) reply_.reason = value;
     if (key_ == "code") Take(&code_depth_, &reply_.code, value);
     return true;
   }
@@ -67,7 +76,9 @@ ErrorReply ReadError(std::string_view body) {
     ErrorHandler handler;
     if (ParseJson(body, kDepthMax, &handler).ok()) return handler.Take();
   }
-  return {std::string(body), {}, {}};
+  ErrorReply plain;
+  plain.message = body;
+  return plain;
 }
 
 std::string Wording(std::string_view words) {

@@ -1,5 +1,6 @@
 // What a provider says when it refuses. Shapes differ: {"error":{...}}, {"error":"..."}, a flat
-// {"message":...}, {"detail":...}, HTML, nothing; one reader takes them all.
+// {"message":...}, {"detail":...} with a string or a list, Google's with details, HTML, nothing;
+// one reader takes them all.
 #ifndef EMBEDFLOW_PROVIDERS_ERROR_REPLY_H_
 #define EMBEDFLOW_PROVIDERS_ERROR_REPLY_H_
 
@@ -13,6 +14,12 @@ struct ErrorReply {
   std::string message;
   std::string type;
   std::string code;  // A number is kept as its text.
+  // Google's details: the names of the quotas that are used up, a space between two, and the wait
+  // asked for, "46s".
+  std::string quota_ids;
+  std::string retry_delay;
+  // The machine's word for the reason, e.g. "API_KEY_INVALID".
+  std::string reason;
 };
 
 // Never fails: a body that is not JSON is its own message.

@@ -24,8 +24,12 @@ bool HasContent(const HttpReply& reply);
 // The outcome of a reply for which HasContent() is false. Never kOk. The status carries a word:
 // key_refused, access_refused, quota, model_unknown, not_found, redirect, request_refused,
 // throttled, oversize, text_too_long, invalid_input, provider_error, cancelled, or the transport's
-// own.
+// own. Hints, the wait asked for, the caps told and x-should-retry are filled in.
 Outcome ReadFailure(const HttpReply& reply, const ProviderNames& names, std::int64_t wall_now_ms);
+
+// True where a server says that it could not read a compressed body: 415, or 400, 422 or 500 about
+// the byte 0x1f, JSON or UTF-8. It means so only for a request that was compressed.
+bool RefusesCompression(const HttpReply& reply);
 
 }  // namespace embedflow
 

@@ -1,22 +1,21 @@
-// The table of providers, and how one is made from options. Where the numbers come from:
-// docs/providers.md.
+// How a provider is made from a profile and options.
 #include <algorithm>
 #include <string>
 #include <utility>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "embedflow/provider.h"
 #include "providers/builtin.h"
 #include "providers/key.h"
-#include "providers/openai.h"
+#include "providers/profiles.h"
 
 namespace embedflow {
 namespace {
 
 constexpr int kDimensionsMax = 65536;
 constexpr std::size_t kNameBytesMax = 200;
-constexpr const char* kPriceSeen = "2026-08-21";
 
 // The in-process provider with a batch size of the user's. The work itself is the inner one's.
 class Resized final : public Embedder {
@@ -37,71 +36,6 @@ class Resized final : public Embedder {
   RequestLimits limits_;
 };
 
-Profile BuiltinProfile() {
-  const std::shared_ptr<const Provider> builtin = MakeBuiltin(kBuiltinDimensions);
-  EF_CHECK(builtin != nullptr);
-  Profile profile;
-  profile.name = "builtin";
-  profile.limits = builtin->limits();
-  profile.about = "in this process, offline";
-  profile.optimization.max_retries = 0;
-  profile.optimization.enable_circuit_breaker = false;
-  profile.optimization.circuit_breaker_config = std::nullopt;
-  profile.models = {{builtin->space().model, builtin->space().dimensions, 0.0, {}}};
-  return profile;
-}
-
-Profile OpenAiProfile() {
-  Profile profile;
-  profile.optimization = OptimizationConfig::OpenAi();
-  profile.name = "openai";
-  profile.base_url = "https://api.openai.com/v1";
-  profile.api_key_env = "OPENAI_API_KEY";
-  profile.limits.inputs_max = 2048;
-  profile.limits.model_tokens_max = 300'000;
-  // The server's cap counts a quarter of a token a byte, whatever a tokenizer would say (pgai's
-  // measurement): 300,000 tokens are 1.2 MB.
-  profile.limits.body_bytes_max = 1'200'000;
-  profile.models = {{"text-embedding-3-small", 1536, 0.02, kPriceSeen},
-                    {"text-embedding-3-large", 3072, 0.13, kPriceSeen},
-                    {"text-embedding-ada-002", 1536, 0.10, kPriceSeen}};
-  return profile;
-}
-
-Profile MistralProfile() {
-  Profile profile;
-  profile.optimization = OptimizationConfig::Mistral();
-  profile.name = "mistral";
-  profile.base_url = "https://api.mistral.ai/v1";
-  profile.api_key_env = "MISTRAL_API_KEY";
-  profile.limits.inputs_max = 128;
-  profile.limits.model_tokens_max = 16'384;
-  profile.models = {{"mistral-embed", 1024, 0.10, kPriceSeen},
-                    {"codestral-embed", 1536, 0.15, kPriceSeen}};
-  return profile;
-}
-
-Profile LocalProfile() {
-  Profile profile;
-  profile.optimization = OptimizationConfig::Local();
-  profile.name = "local";
-  profile.is_model_required = true;
-  profile.limits.inputs_max = 32;
-  // text-embeddings-inference takes bodies of 2 MB; escapes make texts longer.
-  profile.limits.body_bytes_max = 1u << 20;
-  // Their dimensions are known; which one a server runs is not, so the user names it.
-  profile.models = {{"sentence-transformers/all-MiniLM-L6-v2", 384, {}, {}},
-                    {"all-minilm", 384, {}, {}},
-                    {"nomic-embed-text", 768, {}, {}},
-                    {"mxbai-embed-large", 1024, {}, {}},
-                    {"bge-m3", 1024, {}, {}},
-                    {"BAAI/bge-m3", 1024, {}, {}},
-                    {"BAAI/bge-small-en-v1.5", 384, {}, {}},
-                    {"BAAI/bge-base-en-v1.5", 768, {}, {}},
-                    {"BAAI/bge-large-en-v1.5", 1024, {}, {}}};
-  return profile;
-}
-
 Status BadOption(std::string message) { return {Code::kInvalidArgument, std::move(message)}; }
 
 std::string KnownNames() {
@@ -110,15 +44,38 @@ std::string KnownNames() {
   return names;
 }
 
-// Only OpenAI's third generation cuts its vectors to a length asked for.
-bool CanShorten(const Profile& profile, const std::string& model) {
-  return profile.name == "openai" && model.starts_with("text-embedding-3-");
+bool HasLength(const ModelProfile& model, int dimensions) {
+  if (dimensions == model.dimensions) return true;
+  const std::vector<int>& list = model.dimensions_list;
+  return (dimensions >= 1 && dimensions <= model.dimensions_max) ||
+         std::find(list.begin(), list.end(), dimensions) != list.end();
+}
+
+// "1536", "in [1, 1536]" or "one of 256, 512".
+std::string LengthsOf(const ModelProfile& model) {
+  if (model.dimensions_max > 0) return "in [1, " + std::to_string(model.dimensions_max) + "]";
+  if (model.dimensions_list.empty()) return std::to_string(model.dimensions);
+  std::string text;
+  for (const int length : model.dimensions_list) {
+    text += (text.empty() ? "one of " : ", ") + std::to_string(length);
+  }
+  return text;
+}
+
+// Whether a model that is not in the table can be asked for a length.
+bool TakesLength(const Profile& profile, const std::string& model, int dimensions) {
+  if (profile.name == "openai") return model.starts_with("text-embedding-3-");
+  if (profile.name == "gemini") return true;
+  // The name is the deployment's. A model whose own length is 1,536 may be too old to be asked, and
+  // need not be.
+  return profile.name == "azure" && dimensions != 1536;
 }
 
 struct Choice {
   std::string model;
+  const ModelProfile* known = nullptr;  // Null for a model that is not in the table.
   int dimensions = 0;
-  bool shortened = false;
+  bool dimensions_are_sent = false;
 };
 
 Result<Choice> Choose(const Profile& profile, const ProviderOptions& options) {
@@ -128,39 +85,62 @@ Result<Choice> Choose(const Profile& profile, const ProviderOptions& options) {
     if (profile.is_model_required) {
       return Status(Code::kInvalidArgument,
                     "the provider " + profile.name + " has no default model")
-          .WithNext("name the model that the server runs with --model");
+          .WithNext(profile.name == "azure" ? "name the deployment with --model"
+                                            : "name the model that the server runs with --model");
     }
     choice.model = profile.models.front().model;
   }
-  const auto known =
-      std::find_if(profile.models.begin(), profile.models.end(),
-                   [&](const ModelProfile& model) { return model.model == choice.model; });
-  if (known == profile.models.end()) {
+  for (const ModelProfile& model : profile.models) {
+    if (model.model == choice.model) choice.known = &model;
+  }
+  if (choice.known == nullptr) {
     if (!options.dimensions) {
       return Status(Code::kInvalidArgument, "the model " + EscapeControl(choice.model) + " of " +
                                                 profile.name + " is not in the table of models")
           .WithNext("say how long its vectors are with --dimensions");
     }
     choice.dimensions = *options.dimensions;
-    choice.shortened = CanShorten(profile, choice.model);
+    choice.dimensions_are_sent = TakesLength(profile, choice.model, choice.dimensions);
     return choice;
   }
-  choice.dimensions = options.dimensions.value_or(known->dimensions);
-  if (choice.dimensions == known->dimensions) return choice;
-  if (!CanShorten(profile, choice.model)) {
-    return BadOption("dimensions must be " + std::to_string(known->dimensions) + " for the model " +
+  choice.dimensions = options.dimensions.value_or(choice.known->dimensions);
+  if (!HasLength(*choice.known, choice.dimensions)) {
+    return BadOption("dimensions must be " + LengthsOf(*choice.known) + " for the model " +
                      choice.model + ", got " + std::to_string(choice.dimensions));
   }
-  if (choice.dimensions > known->dimensions) {
-    return BadOption("dimensions must be in [1, " + std::to_string(known->dimensions) +
-                     "] for the model " + choice.model + ", got " +
-                     std::to_string(choice.dimensions));
-  }
-  choice.shortened = true;
+  choice.dimensions_are_sent = choice.dimensions != choice.known->dimensions;
   return choice;
 }
 
-Status ReadKey(const Profile& profile, const ProviderOptions& options, OpenAiOptions* out) {
+Result<OutputDtype> ChooseDtype(const DialectInfo& dialect, const std::string& name,
+                                const Choice& choice) {
+  if (name.empty()) return OutputDtype::kFloat;
+  const std::optional<OutputDtype> dtype = OutputDtypeOf(name);
+  if (!dtype || std::find(dialect.output_dtypes.begin(), dialect.output_dtypes.end(), *dtype) ==
+                    dialect.output_dtypes.end()) {
+    std::string known;
+    for (const OutputDtype candidate : dialect.output_dtypes) {
+      known += (known.empty() ? "" : ", ") + std::string(OutputDtypeName(candidate));
+    }
+    return BadOption("output_dtype must be one of " + known + ", got " + EscapeControl(name, 60));
+  }
+  if (choice.dimensions % static_cast<int>(FloatsPerNumber(*dtype)) != 0) {
+    return BadOption("dimensions must be a multiple of 8 for output_dtype " + name + ", got " +
+                     std::to_string(choice.dimensions));
+  }
+  return *dtype;
+}
+
+// What else makes the vectors what they are, for the space's identity.
+std::string RevisionOf(OutputDtype dtype, const std::string& extra_members) {
+  std::string revision;
+  if (dtype != OutputDtype::kFloat) revision = OutputDtypeName(dtype);
+  if (extra_members.empty()) return revision;
+  return revision + (revision.empty() ? "" : ",") + "parameters-" +
+         HashContent(extra_members).hex().substr(0, 16);
+}
+
+Status ReadKey(const Profile& profile, const ProviderOptions& options, DialectOptions* out) {
   if (!options.api_key_file.empty()) {
     EF_ASSIGN_OR_RETURN(out->key, ReadKeyFromFile(options.api_key_file));
     out->key_source = EscapeControl(options.api_key_file, 400);
@@ -179,6 +159,14 @@ Result<std::shared_ptr<const Provider>> MakeInProcess(const ProviderOptions& opt
       !(options.api_key_env.empty() || options.api_key_env == "none")) {
     return BadOption("the provider builtin works in this process: it takes no base_url and no key");
   }
+  if (!options.api_endpoint.empty() || !options.api_version.empty() ||
+      !(options.output_dtype.empty() || options.output_dtype == "float")) {
+    return BadOption(
+        "the provider builtin sends no requests: it takes no api_endpoint, no api_version and no "
+        "output_dtype");
+  }
+  EF_ASSIGN_OR_RETURN(const std::string members, ExtraMembers(options.parameters));
+  if (!members.empty()) return BadOption("the provider builtin takes no parameters");
   const std::shared_ptr<const Provider> builtin =
       MakeBuiltin(options.dimensions.value_or(kBuiltinDimensions));
   EF_CHECK(builtin != nullptr);
@@ -195,8 +183,7 @@ Result<std::shared_ptr<const Provider>> MakeInProcess(const ProviderOptions& opt
 }  // namespace
 
 const std::vector<Profile>& Profiles() {
-  static const std::vector<Profile> profiles = {BuiltinProfile(), OpenAiProfile(), MistralProfile(),
-                                                LocalProfile()};
+  static const std::vector<Profile> profiles = MakeProfiles();
   return profiles;
 }
 
@@ -232,22 +219,41 @@ Result<std::shared_ptr<const Provider>> MakeProvider(const ProviderOptions& opti
   const Profile& profile = *FindProfile(options.name);
   if (profile.name == "builtin") return MakeInProcess(options);
 
-  OpenAiOptions dialect;
+  DialectOptions made;
   EF_ASSIGN_OR_RETURN(Choice choice, Choose(profile, options));
-  dialect.base_url = options.base_url.empty() ? profile.base_url : options.base_url;
-  if (dialect.base_url.empty()) {
+  made.base_url = options.base_url.empty() ? profile.base_url : options.base_url;
+  if (made.base_url.empty()) {
+    const bool is_azure = profile.name == "azure";
     return Status(Code::kInvalidArgument, "the provider " + profile.name + " needs a base URL")
-        .WithNext(
-            "give the server's address with --base-url, for example http://localhost:8080/v1");
+        .WithNext(std::string("give the ") + (is_azure ? "resource" : "server") +
+                  "'s address with --base-url, for example " +
+                  (is_azure ? "https://RESOURCE.openai.azure.com" : "http://localhost:8080/v1"));
   }
-  EF_RETURN_IF_ERROR(ReadKey(profile, options, &dialect));
-  dialect.space.provider = profile.name;
-  dialect.space.model = std::move(choice.model);
-  dialect.space.dimensions = choice.dimensions;
-  dialect.dimensions_are_sent = choice.shortened;
-  dialect.limits = profile.limits;
-  if (options.batch_inputs_max) dialect.limits.inputs_max = *options.batch_inputs_max;
-  return MakeOpenAi(dialect);
+  const DialectInfo* const dialect = FindDialect(profile.name, made.base_url);
+  EF_CHECK(dialect != nullptr);
+  if (!options.api_version.empty() && profile.api_version.empty()) {
+    return BadOption("the provider " + profile.name + " takes no api_version");
+  }
+  EF_ASSIGN_OR_RETURN(made.output_dtype, ChooseDtype(*dialect, options.output_dtype, choice));
+  EF_ASSIGN_OR_RETURN(made.extra_members, ExtraMembers(options.parameters));
+  EF_RETURN_IF_ERROR(ReadKey(profile, options, &made));
+  made.endpoint = options.api_endpoint;
+  made.is_api_version_given = !options.api_version.empty();
+  made.api_version = made.is_api_version_given ? options.api_version : profile.api_version;
+  made.is_bearer = options.authentication == ProviderOptions::Authentication::kBearer;
+  made.side = options.side;
+  made.dimensions_are_sent = choice.dimensions_are_sent;
+  made.space.provider = profile.name;
+  made.space.model = std::move(choice.model);
+  made.space.revision = RevisionOf(made.output_dtype, made.extra_members);
+  made.space.dimensions = choice.dimensions;
+  if (dialect->tells_sides(made.space.model)) made.space.input_type = "document";
+  made.limits = profile.limits;
+  if (choice.known != nullptr && choice.known->request_tokens_max) {
+    made.limits.model_tokens_max = choice.known->request_tokens_max;
+  }
+  if (options.batch_inputs_max) made.limits.inputs_max = *options.batch_inputs_max;
+  return MakeDialect(*dialect, std::move(made));
 }
 
 }  // namespace embedflow

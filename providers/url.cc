@@ -87,10 +87,17 @@ Result<Url> JoinUrl(std::string_view base, std::string_view endpoint) {
   std::string path = Part(handle, CURLUPART_PATH);
   while (!path.empty() && path.back() == '/') path.pop_back();
   while (!endpoint.empty() && endpoint.front() == '/') endpoint.remove_prefix(1);
+  const std::size_t question = std::min(endpoint.find('?'), endpoint.size());
   path += '/';
-  path += endpoint;
-  if (curl_url_set(handle.get(), CURLUPART_PATH, path.c_str(), 0) != CURLUE_OK)
-    return BadUrl("not a path: " + EscapeControl(endpoint));
+  path += endpoint.substr(0, question);
+  const std::string query(endpoint.substr(std::min(question + 1, endpoint.size())));
+  const auto plain = [](char c) { return c >= 0x21 && c <= 0x7E && c != '#'; };
+  if (!std::all_of(endpoint.begin(), endpoint.end(), plain) ||
+      curl_url_set(handle.get(), CURLUPART_PATH, path.c_str(), 0) != CURLUE_OK ||
+      (!query.empty() &&
+       curl_url_set(handle.get(), CURLUPART_QUERY, query.c_str(), 0) != CURLUE_OK)) {
+    return BadUrl("not a path: " + EscapeControl(endpoint.substr(0, question), 200));
+  }
   return Describe(handle);
 }
 

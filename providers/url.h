@@ -25,7 +25,8 @@ struct Url {
 Result<Url> ParseUrl(std::string_view text);
 
 // `base` plus `endpoint` with exactly one slash between: "https://a.example/v1/" and "/embeddings"
-// make "https://a.example/v1/embeddings". Errors: as ParseUrl; a base URL must have no query.
+// make "https://a.example/v1/embeddings". An endpoint may have a query. Errors: as ParseUrl; a base
+// URL must have no query.
 Result<Url> JoinUrl(std::string_view base, std::string_view endpoint);
 
 // "host:port" of anything like an address, a proxy's with a password too; "an unreadable address"

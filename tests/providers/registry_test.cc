@@ -93,7 +93,7 @@ TEST(Profiles, ModelsHaveDimensionsAndDatedPrices) {
           << model.model;
     }
   }
-  EXPECT_EQ(FindProfile("azure"), nullptr);
+  EXPECT_EQ(FindProfile("Azure"), nullptr);
   EXPECT_EQ(FindProfile(""), nullptr);
 }
 

@@ -1,0 +1,38 @@
+// text-embeddings-inference's own address: texts in, a bare array of vectors out. The model is the
+// server's; its name is for the space alone. Its OpenAI-compatible address cuts long texts unless
+// the server was started with --auto-truncate false.
+#include "providers/dialects.h"
+#include "providers/positional_reply.h"
+
+namespace embedflow {
+namespace {
+
+class Tei final : public HttpDialect {
+ public:
+  using HttpDialect::HttpDialect;
+
+ private:
+  void WriteBody(std::span<const std::string_view> texts, std::string* body) const override {
+    *body += "{\"inputs\":";
+    AppendTexts(body, texts);
+    *body += ",\"truncate\":false";
+    if (options().dimensions_are_sent) AppendMember(body, "dimensions", space().dimensions);
+    *body += extra_members() + "}";
+  }
+
+  Status ReadBody(std::string_view body, std::size_t inputs, std::span<float> vectors,
+                  std::optional<std::uint64_t>* model_tokens) const override {
+    PositionalShape shape;
+    shape.rows = {{}};
+    return ReadPositional(body, shape, inputs, space().dimensions, vectors, model_tokens);
+  }
+};
+
+std::string Endpoint(const DialectOptions&) { return "/embed"; }
+
+}  // namespace
+
+const DialectInfo kTeiDialect = {Endpoint, "Authorization", TellsNoSides, kFloatOnly,
+                                 NewDialect<Tei>};
+
+}  // namespace embedflow
