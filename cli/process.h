@@ -13,7 +13,9 @@ namespace embedflow::cli {
 // file size limit is an error to report, not death by signal.
 void PrepareProcess();
 
-// From now on a crash leaves no core file, which would hold keys.
+// From now on a crash leaves no core file, which would hold keys, and no other process of the same
+// user can read this one's memory or, in /proc, its environment. Called before a key is read. With
+// sanitizers, which look into the process themselves, only the core file is forbidden.
 void ForbidCoreFiles();
 
 // Bytes of memory this process has had at most.

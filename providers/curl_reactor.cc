@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <deque>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -20,6 +19,7 @@
 #include "base/thread_role.h"
 #include "providers/curl_start.h"
 #include "providers/curl_transfer.h"
+#include "providers/ready_jobs.h"
 #include "providers/transport.h"
 
 namespace embedflow {
@@ -29,7 +29,6 @@ using Callback = std::function<void()>;
 
 // Wakes are hints that a later libcurl may swallow; nothing is lost for longer than this.
 constexpr std::chrono::milliseconds kWaitMax{1000};
-constexpr std::size_t kConnectionsMax = 1024;
 
 // A job or a callback that waits for its time.
 struct Timer {
@@ -49,7 +48,11 @@ Status Cancelled() { return {Code::kCancelled, "the run was stopped"}; }
 class Reactor final : public Transport {
  public:
   Reactor(const ReactorOptions& options, Clock& clock, TransportSink sink)
-      : options_(options), clock_(clock), sink_(std::move(sink)), multi_(curl_multi_init()) {}
+      : options_(options),
+        clock_(clock),
+        sink_(std::move(sink)),
+        multi_(curl_multi_init()),
+        ready_(options.host_connections_max.value_or(options.connections_max)) {}
 
   ~Reactor() override {
     if (thread_.joinable()) {
@@ -58,7 +61,7 @@ class Reactor final : public Transport {
         aborted_ = true;
         stopping_ = true;
       }
-      curl_multi_wakeup(multi_);
+      Wake();
       thread_.join();
     }
     transfers_.clear();
@@ -79,21 +82,24 @@ class Reactor final : public Transport {
     return {};
   }
 
-  void Submit(TransportJob job) override { Put({job.not_before, 0, std::move(job)}); }
-  void CallAt(TimePoint when, std::function<void()> f) override { Put({when, 0, std::move(f)}); }
+  // Without memory for a list entry the process ends, as it would on the reactor's thread.
+  void Submit(TransportJob job) noexcept override { Put({job.not_before, 0, std::move(job)}); }
+  void CallAt(TimePoint when, std::function<void()> f) noexcept override {
+    Put({when, 0, std::move(f)});
+  }
   void Drain() override {
     {
       MutexLock lock(mu_);
       drained_ = true;
     }
-    curl_multi_wakeup(multi_);
+    Wake();
   }
   void Abort() override {
     {
       MutexLock lock(mu_);
       aborted_ = true;
     }
-    curl_multi_wakeup(multi_);
+    Wake();
   }
   std::uint64_t sends() const override { return sends_.load(std::memory_order_relaxed); }
 
@@ -106,7 +112,13 @@ class Reactor final : public Transport {
       // One wake is enough for all that comes before the reactor looks.
       if (std::exchange(is_woken_, true)) return;
     }
+    Wake();
+  }
+
+  void Wake() {
     curl_multi_wakeup(multi_);
+    // A broken multi handle hears nothing.
+    changed_.SignalAll();
   }
 
   void Run();
@@ -123,6 +135,8 @@ class Reactor final : public Transport {
   void Cancel(const Status& reason, bool sent_too) EF_REQUIRES(reactor_thread_);
   void Break(CURLMcode code) EF_REQUIRES(reactor_thread_);
   CurlTransfer* IdleTransfer() EF_REQUIRES(reactor_thread_);
+  // What was popped from ready_ is answered.
+  void End(CurlTransfer* transfer, TransportAnswer answer) EF_REQUIRES(reactor_thread_);
   void Done(TransportAnswer answer) EF_REQUIRES(reactor_thread_);
   void Refuse(TransportJob job, const Status& reason) EF_REQUIRES(reactor_thread_);
 
@@ -137,6 +151,7 @@ class Reactor final : public Transport {
 
   // Guarded by mu_.
   Mutex mu_;
+  CondVar changed_;  // Waited for only where the multi handle is broken.
   std::vector<Timer> inbox_ EF_GUARDED_BY(mu_);  // Bounded by the caller's requests in flight.
   std::uint64_t order_ EF_GUARDED_BY(mu_) = 0;
   bool is_woken_ EF_GUARDED_BY(mu_) = false;
@@ -146,13 +161,14 @@ class Reactor final : public Transport {
 
   // Reactor thread only.
   ThreadRole reactor_thread_;
-  std::vector<Timer> timers_ EF_GUARDED_BY(reactor_thread_);       // A heap; the front is next.
-  std::deque<TransportJob> ready_ EF_GUARDED_BY(reactor_thread_);  // Due; waits for a connection.
+  std::vector<Timer> timers_ EF_GUARDED_BY(reactor_thread_);  // A heap; the front is next.
+  ReadyJobs ready_ EF_GUARDED_BY(reactor_thread_);            // Due; waits for a connection.
   std::vector<CurlTransfer*> idle_ EF_GUARDED_BY(reactor_thread_);
   std::size_t active_ EF_GUARDED_BY(reactor_thread_) = 0;
   std::vector<TransportAnswer> done_ EF_GUARDED_BY(reactor_thread_);
   TimePoint first_done_ EF_GUARDED_BY(reactor_thread_){};
   bool is_draining_ EF_GUARDED_BY(reactor_thread_) = false;
+  bool is_broken_ EF_GUARDED_BY(reactor_thread_) = false;  // The multi handle; for good.
   bool is_multiplexing_ EF_GUARDED_BY(reactor_thread_) = false;
   std::optional<Status> ended_ EF_GUARDED_BY(reactor_thread_);  // Why nothing is answered any more.
   std::vector<std::unique_ptr<CurlTransfer>> transfers_;        // Outlives the thread.
@@ -193,7 +209,7 @@ bool Reactor::TakeInbox() {
   const TimePoint now = clock_.Now();
   for (Timer& timer : inbox) {
     if (auto* job = std::get_if<TransportJob>(&timer.what); job != nullptr && timer.when <= now) {
-      ready_.push_back(std::move(*job));
+      ready_.Push(std::move(*job));
       continue;
     }
     timers_.push_back(std::move(timer));
@@ -215,7 +231,7 @@ void Reactor::FireTimers() {
     Timer timer = std::move(timers_.back());
     timers_.pop_back();
     if (auto* job = std::get_if<TransportJob>(&timer.what)) {
-      ready_.push_back(std::move(*job));
+      ready_.Push(std::move(*job));
     } else {
       std::get<Callback>(timer.what)();
     }
@@ -236,15 +252,16 @@ CurlTransfer* Reactor::IdleTransfer() {
 }
 
 void Reactor::StartReady() {
-  while (!ready_.empty() && active_ < options_.connections_max) {
+  while (active_ < options_.connections_max) {
+    std::optional<TransportJob> job = ready_.Pop();
+    if (!job) return;
     CurlTransfer* transfer = IdleTransfer();
-    TransportJob job = std::move(ready_.front());
-    ready_.pop_front();
     if (transfer == nullptr) {
-      Refuse(std::move(job), {Code::kInternal, "no memory for a connection"});
+      ready_.Release(job->request.url);
+      Refuse(*std::move(job), {Code::kInternal, "no memory for a connection"});
       continue;
     }
-    Status status = transfer->Start(std::move(job));
+    Status status = transfer->Start(*std::move(job));
     if (status.ok()) {
       if (transfer->is_multiplexed()) Multiplex();
       const CURLMcode code = curl_multi_add_handle(multi_, transfer->handle());
@@ -254,8 +271,7 @@ void Reactor::StartReady() {
       }
       status = Status(Code::kInternal, std::string("curl: ") + curl_multi_strerror(code));
     }
-    Done(transfer->Cancel(std::move(status)));
-    idle_.push_back(transfer);
+    End(transfer, transfer->Cancel(std::move(status)));
   }
 }
 
@@ -283,16 +299,23 @@ void Reactor::Perform() {
     CurlTransfer* transfer = CurlTransfer::Of(easy);
     curl_multi_remove_handle(multi_, easy);
     --active_;
-    Done(transfer->Finish(result));
-    idle_.push_back(transfer);
+    End(transfer, transfer->Finish(result));
   }
 }
 
 void Reactor::Break(CURLMcode code) {
-  // After such an error the multi handle cannot be used again (curl's documentation).
+  // After such an error the multi handle cannot be used again (curl's documentation). Callbacks and
+  // refusals go on without it.
+  is_broken_ = true;
   ended_ = Status(Code::kInternal, std::string("curl: ") + curl_multi_strerror(code));
   Log(LogLevel::kError, "the transport has ended: " + ended_->message());
   Cancel(*ended_, true);
+}
+
+void Reactor::End(CurlTransfer* transfer, TransportAnswer answer) {
+  ready_.Release(answer.request.url);
+  idle_.push_back(transfer);
+  Done(std::move(answer));
 }
 
 void Reactor::Done(TransportAnswer answer) {
@@ -313,11 +336,9 @@ void Reactor::Cancel(const Status& reason, bool sent_too) {
     if (!transfer->is_active() || (transfer->is_sent() && !sent_too)) continue;
     curl_multi_remove_handle(multi_, transfer->handle());
     --active_;
-    Done(transfer->Cancel(reason));
-    idle_.push_back(transfer.get());
+    End(transfer.get(), transfer->Cancel(reason));
   }
-  for (TransportJob& job : ready_) Refuse(std::move(job), reason);
-  ready_.clear();
+  for (TransportJob& job : ready_.TakeAll()) Refuse(std::move(job), reason);
   const auto is_callback = [](const Timer& timer) {
     return std::holds_alternative<Callback>(timer.what);
   };
@@ -342,7 +363,7 @@ void Reactor::Deliver() {
 
 void Reactor::Wait() {
   // A transfer that has ended makes room for the next at once.
-  if (!ready_.empty() && active_ < options_.connections_max) return;
+  if (ready_.has_next() && active_ < options_.connections_max) return;
   TimePoint until = clock_.Now() + kWaitMax;
   if (!timers_.empty()) until = std::min(until, timers_.front().when);
   if (!done_.empty()) until = std::min(until, first_done_ + options_.tick);
@@ -353,47 +374,25 @@ void Reactor::Wait() {
     // The inbox is the truth. What comes after this look is followed by a wake, which poll keeps.
     MutexLock lock(mu_);
     if (!inbox_.empty() || stopping_ || (aborted_ && !ended_) || drained_ != is_draining_) return;
+    if (is_broken_) {
+      changed_.WaitFor(mu_, timeout);
+      return;
+    }
   }
   const CURLMcode code =
       curl_multi_poll(multi_, nullptr, 0, static_cast<int>(timeout.count()), nullptr);
   if (code != CURLM_OK) Break(code);
 }
 
-Status Bad(const char* what, auto value) {
-  return {Code::kInvalidArgument, std::string(what) + ", got " + std::to_string(value)};
-}
-
-Status Check(const ReactorOptions& options) {
-  using std::chrono::milliseconds;
-  EF_RETURN_IF_ERROR(options.send.Validate());
-  if (options.connections_max < 1 || options.connections_max > kConnectionsMax)
-    return Bad("connections_max must be in [1, 1024]", options.connections_max);
-  if (options.header_bytes_max < 1024)
-    return Bad("header_bytes_max must be at least 1024", options.header_bytes_max);
-  if (options.tick < milliseconds(0) || options.tick > milliseconds(1000))
-    return Bad("tick must be in [0, 1000] ms", options.tick.count());
-  return {};
-}
-
 }  // namespace
-
-Status SendOptions::Validate() const {
-  const auto in_range = [](std::chrono::milliseconds time) {
-    return time >= std::chrono::milliseconds(1) && time <= std::chrono::hours(1);
-  };
-  if (!in_range(timeout)) return Bad("timeout must be in [1, 3600000] ms", timeout.count());
-  if (!in_range(connect_timeout))
-    return Bad("connect_timeout must be in [1, 3600000] ms", connect_timeout.count());
-  if (stall_timeout && !in_range(*stall_timeout))
-    return Bad("stall_timeout must be in [1, 3600000] ms", stall_timeout->count());
-  return {};
-}
 
 Result<std::unique_ptr<Transport>> MakeCurlReactor(const ReactorOptions& options, Clock& clock,
                                                    TransportSink sink) {
-  EF_RETURN_IF_ERROR(Check(options));
+  EF_RETURN_IF_ERROR(CheckReactorOptions(options));
   EF_RETURN_IF_ERROR(StartCurl());
-  auto reactor = std::make_unique<Reactor>(options, clock, std::move(sink));
+  ReactorOptions trusting = options;
+  TakeTrustFromEnvironment(&trusting);
+  auto reactor = std::make_unique<Reactor>(trusting, clock, std::move(sink));
   EF_RETURN_IF_ERROR(reactor->Start());
   return std::unique_ptr<Transport>(std::move(reactor));
 }

@@ -16,8 +16,40 @@ constexpr long kConnectionSecondsMax = 600;
 constexpr long kReceiveBufferBytes = 64 << 10;
 // A transfer below this is slow.
 constexpr long kSlowBytesPerSecond = 1;
+constexpr std::size_t kConnectionsMax = 1024;
+
+Status Bad(const char* what, auto value) {
+  return {Code::kInvalidArgument, std::string(what) + ", got " + std::to_string(value)};
+}
 
 }  // namespace
+
+Status SendOptions::Validate() const {
+  const auto in_range = [](std::chrono::milliseconds time) {
+    return time >= std::chrono::milliseconds(1) && time <= std::chrono::hours(1);
+  };
+  if (!in_range(timeout)) return Bad("timeout must be in [1, 3600000] ms", timeout.count());
+  if (!in_range(connect_timeout))
+    return Bad("connect_timeout must be in [1, 3600000] ms", connect_timeout.count());
+  if (stall_timeout && !in_range(*stall_timeout))
+    return Bad("stall_timeout must be in [1, 3600000] ms", stall_timeout->count());
+  return {};
+}
+
+Status CheckReactorOptions(const ReactorOptions& options) {
+  using std::chrono::milliseconds;
+  EF_RETURN_IF_ERROR(options.send.Validate());
+  if (options.connections_max < 1 || options.connections_max > kConnectionsMax)
+    return Bad("connections_max must be in [1, 1024]", options.connections_max);
+  if (options.host_connections_max &&
+      (*options.host_connections_max < 1 || *options.host_connections_max > kConnectionsMax))
+    return Bad("host_connections_max must be in [1, 1024]", *options.host_connections_max);
+  if (options.header_bytes_max < 1024)
+    return Bad("header_bytes_max must be at least 1024", options.header_bytes_max);
+  if (options.tick < milliseconds(0) || options.tick > milliseconds(1000))
+    return Bad("tick must be in [0, 1000] ms", options.tick.count());
+  return {};
+}
 
 long StallSeconds(std::chrono::milliseconds stall) {
   return static_cast<long>(std::chrono::ceil<std::chrono::seconds>(stall).count());
@@ -43,6 +75,9 @@ void CurlTransfer::SetFixedOptions() {
   set(CURLOPT_REDIR_PROTOCOLS_STR, "https");
   set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
   set(CURLOPT_UNRESTRICTED_AUTH, 0L);
+  // What a server says must not change where or how the next request goes.
+  set(CURLOPT_COOKIEFILE, static_cast<const char*>(nullptr));
+  set(CURLOPT_HSTS_CTRL, 0L);
   // A proxy's CONNECT request must not see the headers meant for the provider.
   set(CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -51,6 +86,8 @@ void CurlTransfer::SetFixedOptions() {
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   set(CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
   set(CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+  if (!options_.ca_file.empty()) set(CURLOPT_CAINFO, options_.ca_file.c_str());
+  if (!options_.ca_directory.empty()) set(CURLOPT_CAPATH, options_.ca_directory.c_str());
   set(CURLOPT_MAXAGE_CONN, kIdleSecondsMax);
   set(CURLOPT_MAXLIFETIME_CONN, kConnectionSecondsMax);
   set(CURLOPT_BUFFERSIZE, kReceiveBufferBytes);

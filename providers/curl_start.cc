@@ -39,4 +39,20 @@ Status StartCurl() {
   return {Code::kInternal, std::string("curl cannot be started: ") + curl_easy_strerror(code)};
 }
 
+void TakeTrustFromEnvironment(ReactorOptions* options) {
+  if (!options->ca_file.empty() || !options->ca_directory.empty()) return;
+  const auto take = [](const char* name, std::string* path) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') return;
+    *path = value;
+    static std::once_flag once;
+    std::call_once(once, [&] {
+      Log(LogLevel::kInfo, "servers are trusted by the certificates in " + *path + ", as " +
+                               std::string(name) + " says");
+    });
+  };
+  take("SSL_CERT_FILE", &options->ca_file);
+  take("SSL_CERT_DIR", &options->ca_directory);
+}
+
 }  // namespace embedflow

@@ -3,6 +3,7 @@
 #define EMBEDFLOW_PROVIDERS_CURL_START_H_
 
 #include "embedflow/status.h"
+#include "providers/transport.h"
 
 namespace embedflow {
 
@@ -11,6 +12,12 @@ namespace embedflow {
 // is set in the environment, by its host alone.
 // Threads: any.
 Status StartCurl();
+
+// Where the environment says that trusted certificates are: SSL_CERT_FILE and SSL_CERT_DIR, as the
+// programs of OpenSSL read them; libcurl does not. Fills what is empty in `options` and says in the
+// log, once, that it did.
+// Threads: none may change the environment meanwhile.
+void TakeTrustFromEnvironment(ReactorOptions* options);
 
 }  // namespace embedflow
 

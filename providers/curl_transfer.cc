@@ -1,14 +1,16 @@
 #include "providers/curl_transfer.h"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "providers/key.h"
 
 namespace embedflow {
 namespace {
@@ -52,18 +54,6 @@ bool IsHeaderValue(std::string_view value) {
   });
 }
 
-bool IsLoopbackAddress(const sockaddr& address) {
-  if (address.sa_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-    return (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
-  }
-  if (address.sa_family == AF_INET6) {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
-  }
-  return false;
-}
-
 std::string_view Trim(std::string_view text) {
   const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
@@ -93,7 +83,7 @@ CurlTransfer::CurlTransfer(const ReactorOptions& options, const Clock& clock,
 
 CurlTransfer::~CurlTransfer() {
   curl_easy_cleanup(easy_);
-  curl_slist_free_all(headers_);
+  DropHeaders();
 }
 
 CurlTransfer* CurlTransfer::Of(CURL* easy) {
@@ -114,14 +104,22 @@ Status CurlTransfer::CheckRequest() const {
   return {};
 }
 
-Status CurlTransfer::SetHeaders() {
+// The lines hold the key; memory that is used again must not.
+void CurlTransfer::DropHeaders() {
+  for (curl_slist* line = headers_; line != nullptr; line = line->next)
+    explicit_bzero(line->data, std::strlen(line->data));
   curl_slist_free_all(std::exchange(headers_, nullptr));
+}
+
+Status CurlTransfer::SetHeaders() {
+  DropHeaders();
   // Without it curl waits for "100 Continue" before bodies above 1 MB.
   std::string line = "Expect:";
   bool has_type = false;
   auto next = job_.request.headers.begin();
   while (true) {
     curl_slist* longer = curl_slist_append(headers_, line.c_str());
+    Wipe(&line);
     if (longer == nullptr) return {Code::kInternal, "no memory for headers"};
     headers_ = longer;
     if (next == job_.request.headers.end()) {
@@ -179,6 +177,8 @@ TransportAnswer CurlTransfer::Answer() {
   answer.reply = std::move(reply_);
   job_ = {};
   reply_ = {};
+  curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, nullptr);
+  DropHeaders();
   return answer;
 }
 
@@ -234,6 +234,11 @@ Status CurlTransfer::ErrorOf(CURLcode code) const {
       return unavailable("the connection was closed without an answer", "connection_lost");
     case Stop::kInsecure:
       return Insecure(url_, "the name leads to another machine, over plain http");
+    case Stop::kLinkLocal:
+      return ForbiddenAddress(url_.place);
+    case Stop::kNoDescriptors:
+      return unavailable("no file is left to open for a connection", "cannot_connect")
+          .WithNext("allow more with ulimit -n, or less with --max-concurrency");
     case Stop::kNoMemory:
       return {Code::kInternal, "no memory for a reply"};
   }
@@ -297,15 +302,22 @@ int CurlTransfer::OnPreRequest(void* self, char*, char*, int, int) noexcept {
   return CURL_PREREQFUNC_OK;
 }
 
-// A name server that says where "localhost" is decides where a key goes; so the address counts.
+// A name server decides where a key goes, if it says where "localhost" is, or that a name is the
+// machine's own metadata service; so the address counts.
 curl_socket_t CurlTransfer::OnOpenSocket(void* self, curlsocktype,
                                          curl_sockaddr* address) noexcept {
   auto* transfer = static_cast<CurlTransfer*>(self);
-  if (transfer->url_.loopback && !IsLoopbackAddress(address->addr)) {
+  if (transfer->url_.loopback && !IsLoopback(address->addr)) {
     transfer->stop_ = Stop::kInsecure;
     return CURL_SOCKET_BAD;
   }
-  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (IsLinkLocal(address->addr)) {
+    transfer->stop_ = Stop::kLinkLocal;
+    return CURL_SOCKET_BAD;
+  }
+  const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (fd < 0 && (errno == EMFILE || errno == ENFILE)) transfer->stop_ = Stop::kNoDescriptors;
+  return fd;
 }
 
 std::size_t CurlTransfer::OnBody(char* data, std::size_t, std::size_t bytes, void* self) noexcept {

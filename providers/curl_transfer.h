@@ -21,6 +21,9 @@
 
 namespace embedflow {
 
+// Names the field that is out of range.
+Status CheckReactorOptions(const ReactorOptions& options);
+
 // curl counts slow time in whole seconds: what it is given for `stall`, rounded up, so that a short
 // one is never none.
 long StallSeconds(std::chrono::milliseconds stall);
@@ -58,7 +61,16 @@ class CurlTransfer {
 
  private:
   // Why a callback made curl stop.
-  enum class Stop { kNone, kBodyTooLarge, kHeadersTooLarge, kSecondSend, kInsecure, kNoMemory };
+  enum class Stop {
+    kNone,
+    kBodyTooLarge,
+    kHeadersTooLarge,
+    kSecondSend,
+    kInsecure,
+    kLinkLocal,
+    kNoDescriptors,
+    kNoMemory
+  };
 
   CurlTransfer(const ReactorOptions& options, const Clock& clock, std::atomic<std::uint64_t>& sends,
                CURL* easy);
@@ -69,6 +81,7 @@ class CurlTransfer {
   Status SetSendOptions();
   Status CheckRequest() const;
   Status SetHeaders();
+  void DropHeaders();
   std::size_t BodyBytesMax() const;
   long ReplyStatus() const;
   Status ErrorOf(CURLcode code) const;

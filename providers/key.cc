@@ -9,6 +9,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/utf8.h"
 
@@ -50,6 +51,19 @@ Status CannotRead(const std::string& source) {
 }
 
 }  // namespace
+
+void Wipe(std::string* text) {
+  // Short strings live inside the object, so all of the room they have is overwritten.
+  text->resize(text->capacity());
+  explicit_bzero(text->data(), text->size());
+  text->clear();
+}
+
+std::string Secret::Describe() const {
+  constexpr std::size_t kDigits = 8;
+  return "key of " + std::to_string(bytes_.size()) +
+         " bytes (sha256:" + Sha256Hex(bytes_).substr(0, kDigits) + ")";
+}
 
 Result<std::string> ReadKeyFromEnvironment(const std::string& variable) {
   const char* value = std::getenv(variable.c_str());

@@ -59,7 +59,8 @@ class Transport {
  public:
   virtual ~Transport() = default;
 
-  // Takes the job, whose options must have passed Validate(). Never blocks. After Abort the job is
+  // Takes the job, whose options must have passed Validate(). Never blocks, never throws: a process
+  // that has no memory for the entry of a list ends, as if killed. After Abort the job is
   // answered with kCancelled.
   virtual void Submit(TransportJob job) = 0;
 
@@ -85,8 +86,14 @@ using TransportSink = std::function<void(std::vector<TransportAnswer> answers)>;
 struct ReactorOptions {
   // Behaviour.
   SendOptions send;  // Of jobs that bring none.
+  // Certificates that are trusted: a file, and a directory as c_rehash makes it. Both empty: what
+  // SSL_CERT_FILE and SSL_CERT_DIR of the environment say, else what libcurl was built with.
+  std::string ca_file;
+  std::string ca_directory;
   // Limits.
-  std::size_t connections_max = 10;
+  std::size_t connections_max = 10;  // Under way at once, whatever the host, in [1, 1024].
+  // Of them to one host. Hosts take turns all the same. Unset: connections_max.
+  std::optional<std::size_t> host_connections_max;
   std::size_t header_bytes_max = 64u << 10;
   // Answers are delivered together once this much time has passed since the first, or when nothing
   // else is under way: put one by one, 500 answers a second cost 66 % of a core in the workers they

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <memory>
@@ -28,13 +29,34 @@ std::string Part(const Handle& handle, CURLUPart part, unsigned flags = 0) {
   return out;
 }
 
+// The address where `host` is one, else of family AF_UNSPEC.
+sockaddr_storage AddressOf(const std::string& host) {
+  sockaddr_storage storage{};
+  auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(storage);
+  if (inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1) {
+    storage.ss_family = AF_INET;
+    return storage;
+  }
+  storage = {};
+  if (!host.starts_with('[')) return storage;
+  // Without brackets and scope.
+  const std::string bare = host.substr(1, host.find_first_of("]%") - 1);
+  if (inet_pton(AF_INET6, bare.c_str(), &v6.sin6_addr) == 1) {
+    storage.ss_family = AF_INET6;
+  } else {
+    storage = {};
+  }
+  return storage;
+}
+
 bool IsLoopbackName(const std::string& host) {
-  in_addr v4{};
-  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  const sockaddr_storage address = AddressOf(host);
+  if (address.ss_family != AF_UNSPEC) return IsLoopback(reinterpret_cast<const sockaddr&>(address));
   std::string lower = host;
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return lower == "localhost" || lower == "[::1]";
+  return lower == "localhost";
 }
 
 Result<Handle> Parse(std::string_view text) {
@@ -60,6 +82,9 @@ Result<Handle> Parse(std::string_view text) {
     return BadUrl("a URL must hold no user name and no password");
   if (code != CURLUE_OK) return BadUrl(std::string("not a URL: ") + curl_url_strerror(code));
   if (text.find('#') != std::string_view::npos) return BadUrl("a URL must hold no fragment (#)");
+  const std::string host = Part(handle, CURLUPART_HOST);
+  const sockaddr_storage address = AddressOf(host);
+  if (IsLinkLocal(reinterpret_cast<const sockaddr&>(address))) return ForbiddenAddress(host);
   return handle;
 }
 
@@ -75,6 +100,38 @@ Url Describe(const Handle& handle) {
 }
 
 }  // namespace
+
+bool IsLoopback(const sockaddr& address) {
+  if (address.sa_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    return (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
+  }
+  if (address.sa_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+  }
+  return false;
+}
+
+bool IsLinkLocal(const sockaddr& address) {
+  const auto is_v4 = [](const unsigned char* bytes) { return bytes[0] == 169 && bytes[1] == 254; };
+  if (address.sa_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    return is_v4(reinterpret_cast<const unsigned char*>(&v4.sin_addr));
+  }
+  if (address.sa_family != AF_INET6) return false;
+  const in6_addr& v6 = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+  if (IN6_IS_ADDR_V4MAPPED(&v6) || IN6_IS_ADDR_V4COMPAT(&v6)) return is_v4(&v6.s6_addr[12]);
+  constexpr in6_addr kMetadata = {
+      {{0xFD, 0x00, 0x0E, 0xC2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0x54}}};
+  return IN6_IS_ADDR_LINKLOCAL(&v6) || IN6_ARE_ADDR_EQUAL(&v6, &kMetadata);
+}
+
+Status ForbiddenAddress(const std::string& place) {
+  return Status(Code::kInvalidArgument,
+                place + " is a link-local address, where a machine's own metadata service answers")
+      .WithWord("insecure");
+}
 
 Result<Url> ParseUrl(std::string_view text) {
   EF_ASSIGN_OR_RETURN(const Handle handle, Parse(text));
