@@ -138,9 +138,14 @@ class IngestRun {
     }
     EF_ASSIGN_OR_RETURN(const std::unique_ptr<Source> source,
                         OpenFiles(options_.inputs, options_.source));
+    // Before a key is read; the builtin provider has none.
+    if (options_.provider.name != "builtin") ForbidCoreFiles();
     EF_ASSIGN_OR_RETURN(std::shared_ptr<const Provider> provider, MakeProvider(options_.provider));
     is_remote_ = provider->embedder() == nullptr;
-    if (is_remote_) ForbidCoreFiles();
+    for (const EndpointSpec& spec : options_.endpoints) {
+      EF_ASSIGN_OR_RETURN(EndpointOptions endpoint, MakeEndpoint(spec, provider->space()));
+      options_.pipeline.endpoints.push_back(std::move(endpoint));
+    }
     std::unique_ptr<AppendLog> acknowledged;
     if (!options_.ack_log_file.empty()) {
       EF_ASSIGN_OR_RETURN(acknowledged, AppendLog::Open(options_.ack_log_file));

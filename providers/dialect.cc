@@ -141,7 +141,11 @@ std::size_t HttpDialect::reply_bytes_max(std::size_t inputs) const {
 
 std::size_t HttpDialect::reply_bytes_besides() const { return kReplyBytesBesides; }
 
-void HttpDialect::Connect(const DialectInfo& info, const Url& url, std::string key) {
+HttpDialect::~HttpDialect() {
+  for (auto& [name, value] : headers_) Wipe(&value);
+}
+
+void HttpDialect::Connect(const DialectInfo& info, const Url& url, const Secret& key) {
   url_ = url.text;
   names_ = {options_.space.provider, options_.space.model, url.place, url.path,
             options_.key_source};
@@ -149,12 +153,12 @@ void HttpDialect::Connect(const DialectInfo& info, const Url& url, std::string k
               {"Accept", "application/json"},
               {"User-Agent", std::string("embedflow/") + Version()}};
   if (key.empty()) return;
-  const std::array<std::string_view, 3> allowance = {key, url.place, options_.space.model};
+  const std::array<std::string_view, 3> allowance = {key.Reveal(), url.place, options_.space.model};
   allowance_id_ = HashContent(allowance).hex();
   if (options_.is_bearer || info.key_header == "Authorization") {
-    headers_.emplace_back("Authorization", "Bearer " + key);
+    headers_.emplace_back("Authorization", "Bearer " + std::string(key.Reveal()));
   } else {
-    headers_.emplace_back(info.key_header, std::move(key));
+    headers_.emplace_back(info.key_header, key.Reveal());
   }
 }
 
@@ -184,9 +188,9 @@ Result<std::shared_ptr<const Provider>> MakeDialect(const DialectInfo& info,
         .WithWord("insecure")
         .WithNext("use an https address, or --api-key-env none if the server needs no key");
   }
-  std::string key = std::exchange(options.key, {});
+  const Secret key = std::exchange(options.key, {});
   const std::shared_ptr<HttpDialect> dialect = info.make(std::move(options));
-  dialect->Connect(info, url, std::move(key));
+  dialect->Connect(info, url, key);
   EF_RETURN_IF_ERROR(dialect->CheckBody());
   return std::shared_ptr<const Provider>(dialect);
 }

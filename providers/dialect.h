@@ -17,6 +17,7 @@
 #include "base/json_writer.h"
 #include "embedflow/provider.h"
 #include "providers/http_outcome.h"
+#include "providers/key.h"
 #include "providers/output_dtype.h"
 #include "providers/url.h"
 
@@ -31,7 +32,7 @@ struct DialectOptions {
   std::string api_version;  // Empty: none.
   // The user named api_version; it does not come from the profile.
   bool is_api_version_given = false;
-  std::string key;         // Empty: none is sent.
+  Secret key;              // Empty: none is sent.
   std::string key_source;  // For messages: the variable or file that holds the key.
   bool is_bearer = false;  // The key goes as "Authorization: Bearer", whatever the dialect says.
   // Ask for space.dimensions; only for models that can shorten their vectors.
@@ -62,6 +63,7 @@ struct DialectInfo {
 class HttpDialect : public Dialect {
  public:
   explicit HttpDialect(DialectOptions options) : options_(std::move(options)) {}
+  ~HttpDialect() override;
 
   const Space& space() const final { return options_.space; }
   RequestLimits limits() const final { return options_.limits; }
@@ -87,7 +89,7 @@ class HttpDialect : public Dialect {
  private:
   friend Result<std::shared_ptr<const Provider>> MakeDialect(const DialectInfo& info,
                                                              DialectOptions options);
-  void Connect(const DialectInfo& info, const Url& url, std::string key);
+  void Connect(const DialectInfo& info, const Url& url, const Secret& key);
   // That no member of an object comes twice.
   Status CheckBody() const;
 

@@ -24,7 +24,7 @@ Status Missing(std::string message, std::string next) {
       .WithNext(std::move(next));
 }
 
-Result<std::string> Check(std::string_view raw, const std::string& source) {
+Result<Secret> Check(std::string_view raw, const std::string& source) {
   if (!raw.empty() && raw.back() == '\n') raw.remove_suffix(1);
   if (!raw.empty() && raw.back() == '\r') raw.remove_suffix(1);
   if (raw.empty()) return Missing(source + " holds no key", "put the key there");
@@ -42,7 +42,7 @@ Result<std::string> Check(std::string_view raw, const std::string& source) {
         .WithNext("keep nothing but the key there, on one line");
   }
   RegisterSecret(raw);
-  return std::string(raw);
+  return Secret(raw);
 }
 
 Status CannotRead(const std::string& source) {
@@ -65,7 +65,7 @@ std::string Secret::Describe() const {
          " bytes (sha256:" + Sha256Hex(bytes_).substr(0, kDigits) + ")";
 }
 
-Result<std::string> ReadKeyFromEnvironment(const std::string& variable) {
+Result<Secret> ReadKeyFromEnvironment(const std::string& variable) {
   const char* value = std::getenv(variable.c_str());
   const std::string source = EscapeControl(variable, 100);
   if (value == nullptr || *value == '\0') {
@@ -76,7 +76,7 @@ Result<std::string> ReadKeyFromEnvironment(const std::string& variable) {
   return Check(value, source);
 }
 
-Result<std::string> ReadKeyFromFile(const std::string& path) {
+Result<Secret> ReadKeyFromFile(const std::string& path) {
   const std::string source = EscapeControl(path, 400);
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return CannotRead(source);
@@ -104,8 +104,9 @@ Result<std::string> ReadKeyFromFile(const std::string& path) {
     raw.resize(size);
   }
   ::close(fd);
-  EF_RETURN_IF_ERROR(status);
-  return Check(raw, source);
+  Result<Secret> key = status.ok() ? Check(raw, source) : Result<Secret>(status);
+  Wipe(&raw);
+  return key;
 }
 
 }  // namespace embedflow

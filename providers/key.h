@@ -57,10 +57,10 @@ class Secret {
 // newline can add a header. The key is registered with the redactor before it is returned.
 // Errors: kRefused ("key_missing") when there is none, kInvalidArgument ("key_malformed"). Messages
 // hold no byte of the key.
-Result<std::string> ReadKeyFromEnvironment(const std::string& variable);
+Result<Secret> ReadKeyFromEnvironment(const std::string& variable);
 // The same from a file, which nobody but its owner may be able to read: kInvalidArgument
 // ("key_file_readable_by_others").
-Result<std::string> ReadKeyFromFile(const std::string& path);
+Result<Secret> ReadKeyFromFile(const std::string& path);
 
 }  // namespace embedflow
 

@@ -288,14 +288,14 @@ TEST(Key, HoldsPlainBytesOnly) {
     const Variable key("EMBEDFLOW_TEST_KEY", value);
     return ReadKeyFromEnvironment("EMBEDFLOW_TEST_KEY");
   };
-  EXPECT_EQ(*read("k-1"), "k-1");
-  EXPECT_EQ(*read("k-1\n"), "k-1");
-  EXPECT_EQ(*read("k-1\r\n"), "k-1");
-  EXPECT_EQ(read(std::string(4096, 'k'))->size(), 4096u);
+  EXPECT_EQ(read("k-1")->Reveal(), "k-1");
+  EXPECT_EQ(read("k-1\n")->Reveal(), "k-1");
+  EXPECT_EQ(read("k-1\r\n")->Reveal(), "k-1");
+  EXPECT_EQ(read(std::string(4096, 'k'))->Reveal().size(), 4096u);
   for (const std::string& bad :
        {std::string("k\nInjected: 1"), std::string("k\n\n"), std::string("k 1"), std::string("k\t"),
         std::string("k\x7f"), std::string("k\xC3\xA9"), std::string(4097, 'k')}) {
-    const Result<std::string> key = read(bad);
+    const Result<Secret> key = read(bad);
     EXPECT_EQ(key.status().code(), Code::kInvalidArgument) << bad;
     EXPECT_EQ(key.status().word(), "key_malformed");
     EXPECT_THAT(key.status().ToString(), Not(HasSubstr("Injected")));
@@ -305,7 +305,7 @@ TEST(Key, HoldsPlainBytesOnly) {
 
 TEST(Key, IsRedactedEverywhereFromThenOn) {
   const KeyFile file("sk-file-0123456789\n");
-  ASSERT_EQ(*ReadKeyFromFile(file.path()), "sk-file-0123456789");
+  ASSERT_EQ(ReadKeyFromFile(file.path())->Reveal(), "sk-file-0123456789");
   EXPECT_EQ(Redact("x sk-file-0123456789 y"), "x [key] y");
 }
 
