@@ -1,10 +1,11 @@
 #include "cli/ingest_options.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
+#include <utility>
 
 #include "cli/commands.h"
+#include "cli/flow_options.h"
 
 namespace embedflow::cli {
 namespace {
@@ -38,10 +39,20 @@ Metric MetricOf(const std::string& name) {
   return name == "l2" ? Metric::kL2 : Metric::kCosine;
 }
 
-Result<ChunkerOptions> ChunkerOptionsOf(const Arguments& arguments) {
+// A chunk above `tokens_max`, what the model takes, would only become a dead letter.
+Result<ChunkerOptions> ChunkerOptionsOf(const Arguments& arguments,
+                                        std::optional<std::size_t> tokens_max) {
   ChunkerOptions chunker;
   chunker.kind = ChunkerOf(arguments.Text("--chunker"));
   Override(&chunker.size_tokens, arguments.Integer("--chunk-size"));
+  const bool is_above = tokens_max && static_cast<std::size_t>(chunker.size_tokens) > *tokens_max &&
+                        chunker.kind != ChunkerOptions::Kind::kNone;
+  if (is_above && arguments.Has("--chunk-size")) {
+    return UsageError("--chunk-size must be at most " + std::to_string(*tokens_max) +
+                      ", which is what the model takes, got " +
+                      std::to_string(chunker.size_tokens));
+  }
+  if (is_above) chunker.size_tokens = static_cast<int>(*tokens_max);
   const int overlap_max = chunker.size_tokens / 2;
   chunker.overlap_tokens = std::min(chunker.overlap_tokens, overlap_max);
   Override(&chunker.overlap_tokens, arguments.Integer("--chunk-overlap"));
@@ -53,41 +64,13 @@ Result<ChunkerOptions> ChunkerOptionsOf(const Arguments& arguments) {
   return chunker;
 }
 
-FlowOptions FlowOptionsOf(const Arguments& arguments, const Profile& profile) {
-  FlowOptions flow = FlowOptionsFor(profile);
-  if (const std::optional<double> seconds = arguments.Number("--timeout-seconds")) {
-    flow.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(*seconds * 1000));
+// What the model takes, if the table knows it.
+std::optional<std::size_t> TextTokensMax(const Profile& profile, const std::string& model) {
+  for (const ModelProfile& known : profile.models) {
+    const bool is_default = model.empty() && !profile.is_model_required;
+    if (is_default || known.model == model) return known.text_tokens_max;
   }
-  Override(&flow.retries_max, arguments.Integer("--max-retries"));
-  if (const auto delay = arguments.Integer("--retry-delay-ms")) {
-    flow.retry_delay = std::chrono::milliseconds(*delay);
-  }
-  if (arguments.Has("--compression-enabled")) {
-    flow.compression_enabled = arguments.Text("--compression-enabled") == "true";
-  }
-  Override(&flow.connections_max, arguments.Integer("--connection-pool-size"));
-  if (const auto in_flight = arguments.Integer("--max-concurrency")) {
-    flow.requests_in_flight_max = static_cast<std::size_t>(*in_flight);
-  }
-  if (const auto rpm = arguments.Number("--rate-limit-rpm")) flow.requests_per_minute = rpm;
-  if (const auto tpm = arguments.Number("--rate-limit-tpm")) flow.model_tokens_per_minute = tpm;
-  return flow;
-}
-
-ProviderOptions ProviderOptionsOf(const Arguments& arguments) {
-  ProviderOptions provider;
-  provider.name = arguments.Text("--provider", provider.name);
-  provider.model = arguments.Text("--model");
-  if (const auto dimensions = arguments.Integer("--dimensions")) {
-    provider.dimensions = static_cast<int>(*dimensions);
-  }
-  provider.base_url = arguments.Text("--base-url");
-  provider.api_key_env = arguments.Text("--api-key-env");
-  provider.api_key_file = arguments.Text("--api-key-file");
-  if (const auto inputs = arguments.Integer("--max-batch-size")) {
-    provider.batch_inputs_max = static_cast<std::size_t>(*inputs);
-  }
-  return provider;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -108,10 +91,17 @@ Result<IngestOptions> IngestOptionsOf(const Arguments& arguments) {
   EF_RETURN_IF_ERROR(CheckProviderName(options.provider.name));
   const Profile& profile = *FindProfile(options.provider.name);
 
-  EF_ASSIGN_OR_RETURN(options.pipeline.chunker, ChunkerOptionsOf(arguments));
+  EF_ASSIGN_OR_RETURN(options.pipeline.chunker,
+                      ChunkerOptionsOf(arguments, TextTokensMax(profile, options.provider.model)));
   options.pipeline.index.kind = arguments.Text("--index", options.pipeline.index.kind);
   options.pipeline.index.metric = MetricOf(arguments.Text("--metric"));
-  options.pipeline.flow = FlowOptionsOf(arguments, profile);
+  EF_ASSIGN_OR_RETURN(options.pipeline.flow, FlowOptionsOf(arguments, profile));
+  for (const std::string_view name : {"--replica", "--fallback"}) {
+    for (const std::string& text : arguments.All(name)) {
+      EF_ASSIGN_OR_RETURN(EndpointSpec spec, EndpointSpecOf(name, text, options.provider));
+      options.endpoints.push_back(std::move(spec));
+    }
+  }
   options.pipeline.base_url =
       options.provider.base_url.empty() ? profile.base_url : options.provider.base_url;
   options.pipeline.api_key_env =

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/endpoint_spec.h"
 #include "cli/options.h"
 #include "embedflow/pipeline.h"
 #include "embedflow/provider.h"
@@ -18,7 +19,8 @@ struct IngestOptions {
   std::vector<std::string> inputs;
   FileSourceOptions source;
   ProviderOptions provider;
-  PipelineOptions pipeline;
+  PipelineOptions pipeline;  // Without the further endpoints, which are made for the run.
+  std::vector<EndpointSpec> endpoints;
   std::string summary_file;  // Empty: none.
   std::string ack_log_file;  // Empty: none.
 };

@@ -1,89 +1,12 @@
 // The rows of the option table, in the order of help.
-#include <utility>
-
+#include "cli/option_row.h"
 #include "cli/options.h"
 
 namespace embedflow::cli {
 namespace {
 
-constexpr unsigned kEvery = kIngest | kSearch | kStatus | kVerify | kExport | kDead | kProviders;
-
-// An Option under construction; what most rows do not need is said behind the row.
-class Row {
- public:
-  explicit Row(Option option) : option_(std::move(option)) {}
-  Row More(std::string_view text) && {
-    return With([&](Option* o) { o->text = text; });
-  }
-  Row Unit(std::string_view unit) && {
-    return With([&](Option* o) { o->unit = unit; });
-  }
-  Row Default(std::string_view text) && {
-    return With([&](Option* o) { o->default_text = text; });
-  }
-  Row AboveMin() && {
-    return With([](Option* o) { o->above_min = true; });
-  }
-  Row Required() && {
-    return With([](Option* o) { o->required = true; });
-  }
-  Row Repeatable() && {
-    return With([](Option* o) { o->repeatable = true; });
-  }
-  Row Everyday() && {
-    return With([](Option* o) { o->everyday = true; });
-  }
-  const Option& option() const { return option_; }
-
- private:
-  template <typename F>
-  Row With(F change) {
-    change(&option_);
-    return std::move(*this);
-  }
-  Option option_;
-};
-
-Row Text(std::string_view name, std::string_view value_name, unsigned commands,
-         std::string_view group, std::string_view line) {
-  Option option;
-  option.name = name;
-  option.value_name = value_name;
-  option.commands = commands;
-  option.group = group;
-  option.line = line;
-  return Row(std::move(option));
-}
-
-Row Flag(std::string_view name, unsigned commands, std::string_view group, std::string_view line) {
-  Option option = Text(name, {}, commands, group, line).option();
-  option.kind = Option::Kind::kFlag;
-  return Row(std::move(option));
-}
-
-Row Choice(std::string_view name, std::string_view value_name, unsigned commands,
-           std::string_view group, std::string_view line, std::vector<std::string_view> choices) {
-  Option option = Text(name, value_name, commands, group, line).option();
-  option.kind = Option::Kind::kChoice;
-  option.choices = std::move(choices);
-  return Row(std::move(option));
-}
-
-Row Number(std::string_view name, std::string_view value_name, unsigned commands,
-           std::string_view group, std::string_view line, double min, double max) {
-  Option option = Text(name, value_name, commands, group, line).option();
-  option.kind = Option::Kind::kNumber;
-  option.min = min;
-  option.max = max;
-  return Row(std::move(option));
-}
-
-Row Integer(std::string_view name, std::string_view value_name, unsigned commands,
-            std::string_view group, std::string_view line, double min, double max) {
-  Option option = Number(name, value_name, commands, group, line, min, max).option();
-  option.kind = Option::Kind::kInteger;
-  return Row(std::move(option));
-}
+constexpr unsigned kEvery =
+    kIngest | kSearch | kStatus | kVerify | kExport | kDead | kProviders | kSimulate;
 
 std::vector<Row> CommonAndInput() {
   return {
@@ -157,45 +80,6 @@ std::vector<Row> ChunkingAndIndex() {
   };
 }
 
-std::vector<Row> ProviderAndLimits() {
-  return {
-      Integer("--dimensions", "N", kIngest, "Provider", "numbers in a vector", 1, 65536)
-          .More("Must be given for a model that the profile does not know. Another "
-                "number makes another space in the same corpus; they never mix.")
-          .Default("the model's"),
-      Text("--api-key-env", "NAME", kIngest, "Provider", "variable that holds the key, or none")
-          .More("A key is never an argument, and appears in no log, error or file.")
-          .Default("the profile's"),
-      Text("--api-key-file", "FILE", kIngest, "Provider", "file that holds the key"),
-      Number("--timeout-seconds", "N", kIngest, "Limits", "of a whole request", 0.001, 3600)
-          .Unit("seconds")
-          .Default("the profile's"),
-      Integer("--max-retries", "N", kIngest, "Limits", "after the first attempt", 0, 100)
-          .Default("the profile's"),
-      Integer("--retry-delay-ms", "N", kIngest, "Limits", "before the first retry", 0, 60'000)
-          .More("Doubles with every retry, up to 60 seconds.")
-          .Unit("milliseconds")
-          .Default("the profile's"),
-      Integer("--max-batch-size", "N", kIngest, "Limits", "most texts in a request", 1, 1'000'000)
-          .Default("the profile's"),
-      Number("--rate-limit-rpm", "N", kIngest, "Limits", "requests a minute", 0, 1e9)
-          .More("Requests leave evenly spaced, never in a burst.")
-          .Default("the profile's")
-          .AboveMin(),
-      Number("--rate-limit-tpm", "N", kIngest, "Limits", "tokens a minute", 0, 1e12)
-          .Default("the profile's")
-          .AboveMin(),
-      Integer("--max-concurrency", "N", kIngest, "Limits", "requests in flight at once", 1, 1024)
-          .More("For builtin: batches computed at once.")
-          .Default("the pool's size, or the cores"),
-      Integer("--connection-pool-size", "N", kIngest, "Limits", "connections kept open", 1, 1024)
-          .Default("the profile's"),
-      Choice("--compression-enabled", "BOOL", kIngest, "Limits", "ask for compressed replies",
-             {"true", "false"})
-          .Default("the profile's"),
-  };
-}
-
 std::vector<Row> SearchAndExport() {
   return {
       Integer("-k", "N", kSearch, "Search", "most hits", 1, 10'000).Default("10").Everyday(),
@@ -254,7 +138,7 @@ std::vector<Row> Output() {
       Text("--ack-log", "FILE", kIngest, "Output", "the ids of committed chunks, as JSON Lines")
           .More("A line {\"committed\":[...]} is appended after each durable commit, "
                 "never before it."),
-      Flag("--json", kSearch | kStatus | kVerify | kDead | kProviders, "Output",
+      Flag("--json", kSearch | kStatus | kVerify | kDead | kProviders | kSimulate, "Output",
            "one line of JSON; docs/json.md has its fields")
           .More("Errors are a line of JSON too, on standard error.")
           .Everyday(),
@@ -274,8 +158,8 @@ std::vector<Row> Output() {
 const std::vector<Option>& Options() {
   static const std::vector<Option> kOptions = [] {
     std::vector<Option> all;
-    for (const auto& rows :
-         {CommonAndInput(), ChunkingAndIndex(), ProviderAndLimits(), SearchAndExport(), Output()}) {
+    for (const auto& rows : {CommonAndInput(), ChunkingAndIndex(), ProviderRows(),
+                             SearchAndExport(), SimulateRows(), Output()}) {
       for (const Row& row : rows) all.push_back(row.option());
     }
     return all;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "cli/config_file.h"
 #include "cli/suggest.h"
 #include "embedflow/text.h"
 
@@ -88,22 +89,6 @@ Status CheckChoice(const Option& option, std::string_view value) {
                     SimilarOne(value, option.choices));
 }
 
-Status CheckValue(const Option& option, std::string_view value) {
-  switch (option.kind) {
-    case Option::Kind::kInteger:
-    case Option::Kind::kNumber:
-      return CheckNumber(option, value);
-    case Option::Kind::kChoice:
-      return CheckChoice(option, value);
-    case Option::Kind::kText:
-      if (value.empty()) return UsageError(std::string(option.name) + " must not be empty");
-      return {};
-    case Option::Kind::kFlag:
-      return {};
-  }
-  return {};
-}
-
 Status UnknownOption(Command command, std::string_view name) {
   std::vector<std::string_view> names;
   for (const Option* option : OptionsOf(command)) names.push_back(option->name);
@@ -183,6 +168,22 @@ Status CheckPositionals(const CommandInfo& info, const std::vector<std::string>&
 
 }  // namespace
 
+Status CheckValue(const Option& option, std::string_view value) {
+  switch (option.kind) {
+    case Option::Kind::kInteger:
+    case Option::Kind::kNumber:
+      return CheckNumber(option, value);
+    case Option::Kind::kChoice:
+      return CheckChoice(option, value);
+    case Option::Kind::kText:
+      if (value.empty()) return UsageError(std::string(option.name) + " must not be empty");
+      return {};
+    case Option::Kind::kFlag:
+      return {};
+  }
+  return {};
+}
+
 Status UsageError(std::string message, std::string next) {
   Status status = Status(Code::kInvalidArgument, std::move(message)).WithWord("usage");
   return next.empty() ? status : status.WithNext(std::move(next));
@@ -248,6 +249,10 @@ std::vector<std::string> Arguments::All(std::string_view option) const {
   return found == values_.end() ? std::vector<std::string>() : found->second;
 }
 
+void Arguments::Set(std::string_view option, std::vector<std::string> values) {
+  values_[std::string(option)] = std::move(values);
+}
+
 HelpWanted FindHelp(Command command, std::span<const std::string> words) {
   for (std::size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
     if (words[i] == "-h") return HelpWanted::kShort;
@@ -291,6 +296,9 @@ Result<Arguments> Parse(Command command, std::span<const std::string> words) {
     if (!given.empty()) arguments.values_[std::string(name)] = std::move(given);
   }
   EF_RETURN_IF_ERROR(CheckPositionals(info, split.positionals));
+  if (arguments.Has("--config")) {
+    EF_RETURN_IF_ERROR(AddConfigFile(command, arguments.Text("--config"), &arguments));
+  }
   for (const Option* option : OptionsOf(command)) {
     if (option->required && !arguments.Has(option->name)) {
       return UsageError(std::string(info.name) + " needs " + std::string(option->name) + " " +

@@ -26,6 +26,7 @@ enum Command : unsigned {
   kExport = 1u << 4,
   kDead = 1u << 5,
   kProviders = 1u << 6,
+  kSimulate = 1u << 7,
 };
 
 // A word of the command line that stands for itself.
@@ -90,6 +91,8 @@ class Arguments {
   // All values of a repeatable option, in order.
   std::vector<std::string> All(std::string_view option) const;
   const std::vector<std::string>& positionals() const { return positionals_; }
+  // Gives an option values that have passed CheckValue(), in place of those it has.
+  void Set(std::string_view option, std::vector<std::string> values);
 
  private:
   friend Result<Arguments> Parse(Command command, std::span<const std::string> words);
@@ -97,9 +100,13 @@ class Arguments {
   std::vector<std::string> positionals_;
 };
 
+// A usage error unless `value` is one that `option` can have.
+Status CheckValue(const Option& option, std::string_view value);
+
 // Parses the words after the command. `--` ends the options; of an option given twice the last
-// counts, unless it is repeatable. Errors: kInvalidArgument with the word "usage", naming the first
-// wrong option and the nearest right one.
+// counts, unless it is repeatable. A file named by --config is read, and gives what the words do
+// not. Errors: kInvalidArgument with the word "usage", naming the first wrong option and the
+// nearest right one.
 Result<Arguments> Parse(Command command, std::span<const std::string> words);
 
 // Which help the words after the command ask for, if any.
