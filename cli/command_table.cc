@@ -59,6 +59,14 @@ std::vector<CommandInfo> MakeCommands() {
        {{"NAME", false}},
        "Prints the profile table, or the one profile of that name.",
        {"embedflow providers", "embedflow providers openai"}},
+      {kSimulate,
+       "simulate",
+       "Tools",
+       "a provider on loopback that fails on demand",
+       {},
+       "Answers embeddings requests on 127.0.0.1 until it is stopped.",
+       {"embedflow simulate --port 8080 --limit-rpm 600 --latency 50ms",
+        "embedflow simulate --fault 503:random=5% --fault nan:every=10"}},
   };
 }
 

@@ -35,6 +35,7 @@ int Verify(const Invocation& call);
 int Export(const Invocation& call);
 int ShowDead(const Invocation& call);
 int ShowProviders(const Invocation& call);
+int Simulate(const Invocation& call);
 
 // A usage error with the nearest name if there is no profile of this name.
 Status CheckProviderName(const std::string& name);

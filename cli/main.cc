@@ -31,6 +31,8 @@ int Run(Command command, const Invocation& call) {
       return ShowDead(call);
     case kProviders:
       return ShowProviders(call);
+    case kSimulate:
+      return Simulate(call);
   }
   return kExitFailed;
 }

@@ -15,6 +15,7 @@ cmake_minimum_required(VERSION 3.25)
 # What each room may include besides itself. A room sees all that the rooms below it see.
 set(below_include "")
 set(below_base include)
+set(below_simulator base)
 set(below_providers base)
 set(below_sources base)
 set(below_store base)
@@ -24,9 +25,9 @@ set(below_corpus stages)
 set(below_pipeline corpus)
 set(below_cli include)
 set(below_examples include)
-set(below_bench pipeline)
-set(below_tests pipeline cli bench)
-set(rooms include base providers sources store vector stages corpus pipeline cli examples bench tests)
+set(below_bench pipeline simulator)
+set(below_tests pipeline simulator cli bench)
+set(rooms include base simulator providers sources store vector stages corpus pipeline cli examples bench tests)
 
 # Third-party headers by the beginning of their name, and where they may be included: a room or a
 # file, or several parted by "|". Tests of a room may use what the room uses, and benches measure what they like.

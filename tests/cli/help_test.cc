@@ -74,7 +74,7 @@ TEST(Help, LongHelpHasEveryOptionAndShortHelpCountsTheRest) {
 
 TEST(Help, OnlyCommandsThatExistAreNamed) {
   for (const char* absent : {"backfill", "reindex", "discover", "embedflow plan",
-                             "embedflow report", "simulate", "--max-usd", "--retry "}) {
+                             "embedflow report", "--max-usd", "--retry "}) {
     for (const std::string& text : AllTexts()) EXPECT_THAT(text, Not(HasSubstr(absent)));
   }
 }
