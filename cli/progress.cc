@@ -50,10 +50,9 @@ std::string_view WaitsFor(const Progress& snapshot, const ProgressContext& conte
   if (snapshot.indexing) return "index";
   if (snapshot.stopping) return "stop";
   if (!context.is_remote) return {};
-  const bool is_full = snapshot.admitted_bytes * 10 >= snapshot.admitted_bytes_max * 9;
+  const std::string_view told = snapshot.waits_for;
+  if (!told.empty()) return told;
   if (snapshot.requests_in_flight >= snapshot.requests_in_flight_max) return "provider";
-  const bool has_limit = context.requests_per_minute || context.model_tokens_per_minute;
-  if (is_full && has_limit) return "limit";
   if (snapshot.requests_in_flight == 0 && snapshot.admitted_bytes == 0) return "input";
   return {};
 }
@@ -93,8 +92,8 @@ std::string WaitsText(const ProgressView& view, const ProgressContext& context) 
     return "stopping: waits for " + Count(view.requests_out, "request") + ", then commits";
   }
   if (view.waits_for == "provider") {
-    return "waits for the provider; --max-concurrency " + std::to_string(view.requests_out_max) +
-           " is the bound";
+    return "waits for the provider; all " + std::to_string(view.requests_out_max) +
+           " that may be out are (--max-concurrency)";
   }
   if (view.waits_for == "limit") {
     std::string limits;
@@ -102,7 +101,15 @@ std::string WaitsText(const ProgressView& view, const ProgressContext& context) 
     if (context.model_tokens_per_minute) {
       limits += (limits.empty() ? "" : ", ") + Short(*context.model_tokens_per_minute) + " tokens";
     }
+    // Without limits of our own the provider's headers have told one.
+    if (limits.empty()) return "waits for the rate limit that the provider has told";
     return "waits for the rate limit, " + limits + " a minute";
+  }
+  if (view.waits_for == "retry") {
+    return "waits a while after an error, then sends again what failed";
+  }
+  if (view.waits_for == "breaker") {
+    return "the provider keeps failing; left alone for a while, then asked again";
   }
   if (view.waits_for == "input") {
     return "waits for the input: " + Bytes(static_cast<std::uint64_t>(view.bytes_per_second)) +

@@ -40,8 +40,8 @@ struct ProgressView {
   std::uint64_t throttled = 0;
   std::uint64_t dead = 0;
   std::optional<double> seconds_left;
-  // What the run waits for: "provider", "limit", "input", "index", "stop", or empty where the
-  // snapshot does not tell.
+  // What the run waits for: "provider", "limit", "retry", "breaker", "input", "index", "stop", or
+  // empty where the snapshot does not tell.
   std::string_view waits_for;
 };
 

@@ -85,6 +85,60 @@ std::string OutcomeLine(const RunSummary& summary, const SummaryContext& context
   return {};
 }
 
+std::string Milliseconds(double ms) {
+  return ms < 10'000 ? WithCommas(static_cast<std::uint64_t>(ms + 0.5)) + " ms"
+                     : Duration(ms / 1000);
+}
+
+// What there is to say about a server, each with its number; empty when all went as it should.
+std::vector<std::string> EndpointFacts(const RunSummary::Endpoint& endpoint, bool is_only) {
+  if (!endpoint.admitted) return {"not used: its vectors do not agree, or it gave none"};
+  std::vector<std::string> facts;
+  if (!is_only) facts.push_back(WithCommas(endpoint.requests) + " sent");
+  if (endpoint.metrics && endpoint.requests > endpoint.failures) {
+    facts.push_back("half of the replies within " + Milliseconds(endpoint.metrics->latency_p50_ms) +
+                    ", 95 % within " + Milliseconds(endpoint.metrics->latency_p95_ms));
+  }
+  if (endpoint.metrics && endpoint.metrics->allowance_wait_seconds >= 1) {
+    facts.push_back("the limits a minute held back for " +
+                    Duration(endpoint.metrics->allowance_wait_seconds));
+  }
+  if (endpoint.failures > 0) facts.push_back(WithCommas(endpoint.failures) + " failed");
+  if (endpoint.throttled > 0 && !is_only) {
+    facts.push_back(WithCommas(endpoint.throttled) + " throttled");
+  }
+  if (endpoint.breaker_opened > 0) {
+    facts.push_back("left alone " + Count(endpoint.breaker_opened, "time") + " as it failed" +
+                    (endpoint.breaker == "open" ? ", and still is" : ""));
+  }
+  if (endpoint.learnt_inputs_max) {
+    facts.push_back("takes " + Count(*endpoint.learnt_inputs_max, "text") + " a request");
+  }
+  if (endpoint.learnt_model_tokens_max) {
+    facts.push_back("takes " + Count(*endpoint.learnt_model_tokens_max, "token") + " a request");
+  }
+  return facts;
+}
+
+// "  server        api.openai.com:443: half of the replies within 120 ms, 95 % within 340 ms"
+std::string Endpoints(const RunSummary& summary) {
+  const bool is_only = summary.endpoints.size() == 1;
+  std::string text;
+  for (const RunSummary::Endpoint& endpoint : summary.endpoints) {
+    std::string line = OneLine(endpoint.place);
+    if (!is_only) line += " (" + endpoint.role + ")";
+    const char* separator = ": ";
+    const std::vector<std::string> facts = EndpointFacts(endpoint, is_only);
+    if (facts.empty()) continue;
+    for (const std::string& fact : facts) line += std::exchange(separator, "; ") + fact;
+    std::string label = PadRight("  server", kLabelColumns);
+    for (const std::string& part : Wrap(line, kColumnsMax - kLabelColumns)) {
+      text += std::exchange(label, std::string(kLabelColumns, ' ')) + part + "\n";
+    }
+  }
+  return text;
+}
+
 std::string Table(const RunSummary& summary, const SummaryContext& context) {
   std::vector<Fact> documents = {{WithCommas(summary.documents.read), "read"}};
   AddIfAny(&documents, summary.documents.ingested, "in");
@@ -111,6 +165,7 @@ std::string Table(const RunSummary& summary, const SummaryContext& context) {
     text += Row("cost", {summary.cost_usd ? Fact{Usd(*summary.cost_usd), ""}
                                           : Fact{"unknown", "no price for this model"}});
     text += Row("bought twice", {{WithCommas(summary.provider.vectors_bought_twice), "at most"}});
+    text += Endpoints(summary);
   }
   if (summary.chunks_per_second > 0) {
     text += Row("speed", {{Short(summary.chunks_per_second), "chunks/s"}});

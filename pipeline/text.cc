@@ -29,6 +29,31 @@ void WriteHeading(JsonWriter* json, std::string_view heading) {
   if (!heading.empty()) json->Key("heading").Value(heading);
 }
 
+void WriteEndpoint(JsonWriter* json, const RunSummary::Endpoint& endpoint) {
+  json->BeginObject();
+  json->Key("place").Value(endpoint.place);
+  json->Key("role").Value(endpoint.role);
+  json->Key("admitted").Value(endpoint.admitted);
+  Field(json, "requests", endpoint.requests);
+  Field(json, "failures", endpoint.failures);
+  Field(json, "throttled", endpoint.throttled);
+  json->Key("breaker").Value(endpoint.breaker);
+  Field(json, "breaker_opened", endpoint.breaker_opened);
+  Field(json, "concurrency", endpoint.concurrency);
+  FieldOrNull(json, "learnt_inputs_max", endpoint.learnt_inputs_max);
+  FieldOrNull(json, "learnt_tokens_max", endpoint.learnt_model_tokens_max);
+  if (endpoint.metrics) {
+    json->Key("metrics").BeginObject();
+    json->Key("latency_p50_ms").Value(endpoint.metrics->latency_p50_ms);
+    json->Key("latency_p95_ms").Value(endpoint.metrics->latency_p95_ms);
+    json->Key("latency_p99_ms").Value(endpoint.metrics->latency_p99_ms);
+    json->Key("allowance_wait_seconds").Value(endpoint.metrics->allowance_wait_seconds);
+    json->Key("tokens_per_estimated").Value(endpoint.metrics->tokens_per_estimated);
+    json->EndObject();
+  }
+  json->EndObject();
+}
+
 void WriteSpace(JsonWriter* json, const SpaceStatus& space) {
   json->BeginObject();
   json->Key("name").Value(space.space.name());
@@ -45,11 +70,35 @@ void WriteSpace(JsonWriter* json, const SpaceStatus& space) {
   json->EndObject().EndObject();
 }
 
+const char* RequestGzipName(Profile::RequestGzip gzip) {
+  if (gzip == Profile::RequestGzip::kYes) return "yes";
+  return gzip == Profile::RequestGzip::kNo ? "no" : "unknown";
+}
+
+void WriteModel(JsonWriter* json, const ModelProfile& model) {
+  json->BeginObject();
+  json->Key("model").Value(model.model);
+  json->Key("dimensions").Value(model.dimensions);
+  FieldOrNull(json, "dimensions_max",
+              model.dimensions_max > 0 ? std::optional<int>(model.dimensions_max) : std::nullopt);
+  json->Key("dimensions_list").BeginArray();
+  for (const int length : model.dimensions_list) json->Value(length);
+  json->EndArray();
+  FieldOrNull(json, "text_tokens_max", model.text_tokens_max);
+  FieldOrNull(json, "request_tokens_max", model.request_tokens_max);
+  FieldOrNull(json, "usd_per_million_tokens", model.usd_per_million_tokens);
+  json->Key("price_seen").Value(model.price_seen);
+  json->EndObject();
+}
+
 void WriteProfile(JsonWriter* json, const Profile& profile) {
   json->BeginObject();
   json->Key("name").Value(profile.name);
+  json->Key("about").Value(profile.about);
   json->Key("base_url").Value(profile.base_url);
   json->Key("api_key_env").Value(profile.api_key_env);
+  json->Key("api_version").Value(profile.api_version);
+  json->Key("is_model_required").Value(profile.is_model_required);
   json->Key("limits").BeginObject();
   Field(json, "inputs_max", profile.limits.inputs_max);
   FieldOrNull(json, "model_tokens_max", profile.limits.model_tokens_max);
@@ -61,18 +110,15 @@ void WriteProfile(JsonWriter* json, const Profile& profile) {
   json->Key("retries_max").Value(flow.retries_max);
   json->Key("retry_delay_ms").Value(flow.retry_delay.count());
   FieldOrNull(json, "requests_per_minute", flow.requests_per_minute);
+  FieldOrNull(json, "inputs_per_minute", flow.inputs_per_minute);
+  json->Key("inputs_count_as_requests").Value(flow.inputs_count_as_requests);
   FieldOrNull(json, "model_tokens_per_minute", flow.model_tokens_per_minute);
+  FieldOrNull(json, "requests_in_flight_max", flow.requests_in_flight_max);
+  json->Key("request_gzip").Value(RequestGzipName(profile.request_gzip));
   json->Key("compression_enabled").Value(flow.compression_enabled);
   Field(json, "connections_max", flow.connections_max);
   json->Key("models").BeginArray();
-  for (const ModelProfile& model : profile.models) {
-    json->BeginObject();
-    json->Key("model").Value(model.model);
-    json->Key("dimensions").Value(model.dimensions);
-    FieldOrNull(json, "usd_per_million_tokens", model.usd_per_million_tokens);
-    json->Key("price_seen").Value(model.price_seen);
-    json->EndObject();
-  }
+  for (const ModelProfile& model : profile.models) WriteModel(json, model);
   json->EndArray().EndObject();
 }
 
@@ -104,7 +150,9 @@ std::string ToJson(const RunSummary& summary) {
   Field(&json, "throttled", summary.provider.throttled);
   Field(&json, "tokens", summary.provider.model_tokens);
   Field(&json, "vectors_bought_twice", summary.provider.vectors_bought_twice);
-  json.EndObject();
+  json.Key("endpoints").BeginArray();
+  for (const RunSummary::Endpoint& endpoint : summary.endpoints) WriteEndpoint(&json, endpoint);
+  json.EndArray().EndObject();
   FieldOrNull(&json, "cost_usd", summary.cost_usd);
   json.Key("seconds").Value(summary.seconds);
   json.Key("chunks_per_second").Value(summary.chunks_per_second);

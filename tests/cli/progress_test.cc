@@ -179,7 +179,7 @@ TEST(Render, TheBlock) {
                   " 64 % #######################-------------  1,951,204 chunks   19 min left",
                   "      910 chunks/s   9.8 M tokens/min   334 M tokens   $6.67",
                   "      2 of 20 requests out   11 sent again   3 throttled   14 dead letters",
-                  "      waits for the provider; --max-concurrency 20 is the bound"));
+                  "      waits for the provider; all 20 that may be out are (--max-concurrency)"));
 }
 
 TEST(Render, NoMoneyForAnInProcessProviderAndNoGuessWithoutAPrice) {
@@ -204,7 +204,7 @@ TEST(Render, UnknownSizeHasNoPercent) {
 
 TEST(Render, EveryWidthHoldsAndOnlyColourBringsEscapes) {
   std::vector<ProgressView> views = {ProgressView{}, Busy()};
-  for (const char* waits : {"limit", "input", "index", "stop"}) {
+  for (const char* waits : {"limit", "retry", "breaker", "input", "index", "stop"}) {
     views.push_back(Busy());
     views.back().waits_for = waits;
   }
@@ -235,6 +235,39 @@ TEST(Render, EveryWidthHoldsAndOnlyColourBringsEscapes) {
   }
   const std::string coloured = Render(Busy(), Remote(), 80, true, true)[1];
   EXPECT_NE(coloured.find('\x1b'), std::string::npos);
+}
+
+// What holds requests back is the pipeline's to know: it stands before any guess.
+TEST(Tracker, TellsWhatThePipelineWaitsFor) {
+  for (const char* waits : {"limit", "retry", "breaker"}) {
+    ProgressTracker tracker(Remote());
+    Progress snapshot = At(0.5, 10);
+    snapshot.requests_in_flight = snapshot.requests_in_flight_max;
+    snapshot.waits_for = waits;
+    EXPECT_EQ(tracker.Update(snapshot, 1).waits_for, waits);
+    snapshot.waits_for = "";
+    EXPECT_EQ(tracker.Update(snapshot, 2).waits_for, "provider");
+    snapshot.waits_for = waits;
+    snapshot.stopping = true;
+    EXPECT_EQ(tracker.Update(snapshot, 3).waits_for, "stop");
+  }
+}
+
+TEST(Render, WaitsAreToldInWords) {
+  const auto last_line = [](const char* waits, const ProgressContext& context) {
+    ProgressView view = Busy();
+    view.waits_for = waits;
+    return Render(view, context, 100, true, false).back();
+  };
+  ProgressContext limited = Remote();
+  limited.requests_per_minute = 3000;
+  EXPECT_EQ(last_line("limit", limited), "      waits for the rate limit, 3.0 k requests a minute");
+  EXPECT_EQ(last_line("limit", Remote()),
+            "      waits for the rate limit that the provider has told");
+  EXPECT_EQ(last_line("retry", Remote()),
+            "      waits a while after an error, then sends again what failed");
+  EXPECT_EQ(last_line("breaker", Remote()),
+            "      the provider keeps failing; left alone for a while, then asked again");
 }
 
 TEST(Render, HundredPercentIsTheEnd) {

@@ -11,6 +11,7 @@
 #include "cli/errors.h"
 #include "cli/format.h"
 #include "cli/options.h"
+#include "embedflow/text.h"
 
 namespace embedflow::cli {
 namespace {
@@ -62,6 +63,76 @@ TEST(Summary, CompleteRunEndsWithTheNextCommand) {
             "  embedflow search 'my corpus' \"...\"  ask it\n");
 }
 
+RunSummary::Endpoint Server(const char* place, const char* role) {
+  RunSummary::Endpoint server;
+  server.place = place;
+  server.role = role;
+  server.requests = 1'200;
+  server.breaker = "closed";
+  server.metrics.emplace();
+  server.metrics->latency_p50_ms = 120.4;
+  server.metrics->latency_p95_ms = 12'340;
+  return server;
+}
+
+TEST(Summary, OneServerIsALineOfItsOwn) {
+  RunSummary summary = Done();
+  summary.endpoints = {Server("api.openai.com:443", "primary")};
+  EXPECT_THAT(SummaryText(summary, Context()),
+              HasSubstr("\n  server      api.openai.com:443: half of the replies within 120 ms, "
+                        "95 % within\n              12 s\n"));
+  // Without metrics, and with nothing else to say, there is no line.
+  summary.endpoints[0].metrics.reset();
+  EXPECT_THAT(SummaryText(summary, Context()), Not(HasSubstr("server")));
+  summary.endpoints[0].failures = 7;
+  summary.endpoints[0].breaker_opened = 2;
+  summary.endpoints[0].breaker = "open";
+  summary.endpoints[0].learnt_inputs_max = 96;
+  summary.endpoints[0].learnt_model_tokens_max = 8192;
+  EXPECT_THAT(SummaryText(summary, Context()),
+              HasSubstr("  server      api.openai.com:443: 7 failed; left alone 2 times as it "
+                        "failed, and\n              still is; takes 96 texts a request; takes "
+                        "8,192 tokens a request\n"));
+}
+
+TEST(Summary, SeveralServersSayWhatEachDid) {
+  RunSummary summary = Done();
+  summary.endpoints = {Server("a:1", "primary"), Server("b:2", "replica"),
+                       Server("c:3", "fallback")};
+  for (RunSummary::Endpoint& server : summary.endpoints) server.metrics.reset();
+  summary.endpoints[0].metrics.emplace();
+  summary.endpoints[0].metrics->allowance_wait_seconds = 61;
+  summary.endpoints[0].requests = summary.endpoints[0].failures = 3;
+  summary.endpoints[1].throttled = 4;
+  summary.endpoints[2].admitted = false;
+  EXPECT_THAT(SummaryText(summary, Context()),
+              HasSubstr("  server      a:1 (primary): 3 sent; the limits a minute held back for "
+                        "61 s; 3\n              failed\n"
+                        "  server      b:2 (replica): 1,200 sent; 4 throttled\n"
+                        "  server      c:3 (fallback): not used: its vectors do not agree, or it "
+                        "gave\n              none\n"));
+}
+
+TEST(Summary, JsonHasEveryServer) {
+  RunSummary summary = Done();
+  EXPECT_THAT(ToJson(summary), HasSubstr("\"endpoints\":[]"));
+  summary.endpoints = {Server("a:1", "primary"), Server("b:2", "fallback")};
+  summary.endpoints[1].metrics.reset();
+  summary.endpoints[1].admitted = false;
+  summary.endpoints[1].learnt_inputs_max = 9;
+  EXPECT_THAT(
+      ToJson(summary),
+      HasSubstr(
+          R"("vectors_bought_twice":0,"endpoints":[{"place":"a:1","role":"primary","admitted":true,)"
+          R"("requests":1200,"failures":0,"throttled":0,"breaker":"closed","breaker_opened":0,)"
+          R"("concurrency":0,"learnt_inputs_max":null,"learnt_tokens_max":null,"metrics":{)"
+          R"("latency_p50_ms":120.4,"latency_p95_ms":12340,"latency_p99_ms":0,)"
+          R"("allowance_wait_seconds":0,"tokens_per_estimated":1}},{"place":"b:2",)"
+          R"("role":"fallback","admitted":false,"requests":1200,"failures":0,"throttled":0,)"
+          R"("breaker":"closed","breaker_opened":0,"concurrency":0,"learnt_inputs_max":9,)"
+          R"("learnt_tokens_max":null}]},"cost_usd":)"));
+}
+
 TEST(Summary, NothingNewSaysSo) {
   RunSummary summary;
   summary.outcome = RunOutcome::kComplete;
@@ -111,6 +182,8 @@ TEST(Summary, FitsEightyColumns) {
                        9'999'999'999, 9'999'999'999, 9'999'999'999, 9'999'999'999};
   summary.chunks = {9'999'999'999, 9'999'999'999, 9'999'999'999, 9'999'999'999};
   summary.provider.throttled = 9'999'999;
+  summary.endpoints = {Server(std::string(200, 'x').c_str(), "primary"), Server("b", "replica")};
+  summary.endpoints[1].breaker_opened = summary.endpoints[1].failures = 9'999'999'999;
   summary.dead_letters = 9'999'999'999;
   for (const RunOutcome outcome : {RunOutcome::kComplete, RunOutcome::kPartial,
                                    RunOutcome::kInterrupted, RunOutcome::kFailed}) {
