@@ -40,7 +40,8 @@ set(homes
   "CLI/=cli"
   "unicode/=stages"
   "zlib.h=sources|providers/gzip.cc" "zstd.h=sources" "zstd_errors.h=sources"
-  "openssl/=base/hash.cc|tests/fakes" "xxhash.h=base/hash.cc"
+  "openssl/=base/hash.cc|tests/providers/tls_server.cc|tests/providers/tls_certificates"
+  "xxhash.h=base/hash.cc"
   "gtest/=tests" "gmock/=tests"
   "benchmark/=bench")
 # Besides those only C++ standard headers (no ".h", no "/") and these of the platform.
