@@ -40,7 +40,7 @@ set(homes
   "CLI/=cli"
   "unicode/=stages"
   "zlib.h=sources|providers/gzip.cc" "zstd.h=sources" "zstd_errors.h=sources"
-  "openssl/=base/hash.cc|tests/providers/tls_server.cc|tests/providers/tls_certificates"
+  "openssl/=base/hash.cc|tests/providers/tls_server.cc|tests/providers/tls_certificates.cc|tests/providers/tls_certificates.h"
   "xxhash.h=base/hash.cc"
   "gtest/=tests" "gmock/=tests"
   "benchmark/=bench")
