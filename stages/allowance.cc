@@ -20,12 +20,14 @@ constexpr double kPace = 0.99;
 constexpr double kSpacingPace = 0.994;
 constexpr double kSavedSeconds = 1.0;
 constexpr double kGroupSeconds = 0.004;
-// Tokens of one request are more than a second's share anyway; nobody counts them over one second.
-constexpr double kTokenGroupSeconds = 0.04;
+// Tokens are not spaced further: one request holds more than a moment's share anyway, nobody counts
+// them over one second, and beside a limit of requests a run of small ones must be made up for.
+constexpr double kTokenGroupSeconds = kSavedSeconds;
 // Of a minute's tokens, for what bills of requests under way may bring above their estimates.
 constexpr double kTokenWindowShare = 0.995;
 // A remainder this far below what our own use explains is somebody else's doing.
 constexpr double kForeignShare = 0.02;
+constexpr double kForeignMin = 1;  // A request that left the window while the reply was on its way.
 
 // Bounds of what is believed.
 constexpr double kCostMax = 1e12;
@@ -181,7 +183,7 @@ void FeedRemaining(Bucket* bucket, const Kind& kind, const RateHint& hint, doubl
   if (!std::isfinite(remaining) || remaining < 0) return;
   // Used up to the last by ourselves is no news: pacing and window know it already.
   const double ours = bucket->per_minute - SumTaken(*bucket);
-  if (remaining >= ours - kForeignShare * bucket->per_minute) return;
+  if (remaining >= ours - std::max(kForeignMin, kForeignShare * bucket->per_minute)) return;
   double ceiling = std::max(remaining - under_way, -bucket->per_minute);
   if (remaining < 1 && hint.reset) {
     const double reset_ns = std::clamp(static_cast<double>(hint.reset->count()) * 1e6, 0.0,

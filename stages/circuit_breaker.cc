@@ -44,7 +44,10 @@ void CircuitBreaker::End(Result result, TimePoint now) {
   if (in_flight_ > 0) --in_flight_;
   stale_ = std::min(stale_, in_flight_ + 1);
   if (state_ == State::kOff) return;
-  if (result == Result::kSuccess) has_succeeded_ = true;
+  if (result == Result::kSuccess && !has_succeeded_) {
+    has_succeeded_ = true;
+    slices_.fill({});
+  }
   if (result != Result::kNeutral) Record(result == Result::kFailure, now);
   switch (state_) {
     case State::kOff:

@@ -3,23 +3,35 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 namespace embedflow {
 namespace {
 
+// Up to this they are the base itself.
+constexpr double kSame = 1.02;
 // Reply times this much above the base are no sign yet: the limit may grow.
 constexpr double kCalm = 1.05;
+// Below this the server has become faster.
+constexpr double kFaster = 0.9;
 // Above this they are a sign of queueing.
-constexpr double kCongested = 1.12;
+constexpr double kCongested = 1.08;
 constexpr double kCongestedQuick = 1.25;
 // Standard errors of an interval's mean that chance is allowed.
 constexpr double kErrors = 2.5;
 // An interval has enough replies to know its mean to about a twenty-fifth.
 constexpr double kMeanError = 0.04;
 constexpr double kRepliesMax = 200;
+constexpr double kRoundsMax = 4;  // Replies by the limit: else a low limit would stay low for long.
+constexpr double kBaseReplies = 400;  // Behind the base; older ones are forgotten.
+constexpr std::size_t kGrowthPart = 16;
+constexpr int kFewGrowths = 4;  // In a row; after them the knee is not near.
+constexpr std::size_t kFastGrowthPart = 4;
 constexpr double kCutMost = 0.7;
-constexpr double kProbeShare = 0.75;
+constexpr double kProbeShare = 0.8;
 constexpr int kIntervalsBetweenProbes = 20;
+constexpr int kIntervalsToNextProbe = 4;  // Where the last one showed that there was queueing.
+constexpr double kSlowerMeanwhile = 0.2;
 constexpr int kHoldIntervals = 6;
 constexpr double kFailingCut = 0.7;
 // A fifth of some forty results: four standard errors away from the 5 % that chance may bring.
@@ -27,6 +39,9 @@ constexpr double kFailingShare = 0.2;
 constexpr double kResultsMin = 8;
 constexpr double kResultKept = 0.95;
 constexpr double kDeviationKept = 0.97;
+constexpr double kPriorVariation = 0.2;
+constexpr double kPriorReplies = 4;
+constexpr double kVariationMin = 0.02;
 
 std::size_t Scaled(std::size_t limit, double factor) {
   return std::max<std::size_t>(
@@ -88,13 +103,16 @@ bool ConcurrencyLimit::IsFailing() const {
 
 bool ConcurrencyLimit::IsIntervalOver() const {
   const auto limit = static_cast<double>(limit_);
-  if (phase_ == Phase::kQuick) return current_.count >= std::max(2.0, limit);
+  if (phase_ == Phase::kQuick) return current_.count >= limit;
   const double enough = (variation_ / kMeanError) * (variation_ / kMeanError);
-  return current_.count >= std::clamp(enough, std::max(4.0, limit), kRepliesMax);
+  const double most = std::min(kRepliesMax, kRoundsMax * limit);
+  return current_.count >= std::clamp(enough, std::min(std::max(4.0, limit), most), most);
 }
 
 double ConcurrencyLimit::Noise() const {
-  return kErrors * variation_ / std::sqrt(std::max(current_.count, 1.0));
+  const double replies = std::max(current_.count, 1.0);
+  const double base_replies = std::max(base_ ? base_->count : 1.0, 1.0);
+  return kErrors * variation_ * std::sqrt(1 / replies + 1 / base_replies);
 }
 
 double ConcurrencyLimit::Ratio(const Sample& current) const {
@@ -149,31 +167,43 @@ void ConcurrencyLimit::LearnTokensShare() {
         std::max(base_seconds - per_token * base.tokens / base.count, base_seconds / 20);
     if (explained > deviation_seconds_ / 10) tokens_share_ = per_token / fixed;
   }
-  const double left = std::max(deviation_seconds_ - explained, 0.0) / deviation_count_;
-  variation_ = std::clamp(std::sqrt(left) / mean, 0.02, 1.0);
+  // Two replies that happen to be alike prove nothing yet: a prior counts as some replies more.
+  const double prior = kPriorVariation * kPriorVariation * mean * mean * kPriorReplies;
+  const double left =
+      (std::max(deviation_seconds_ - explained, 0.0) + prior) / (deviation_count_ + kPriorReplies);
+  variation_ = std::clamp(std::sqrt(left) / mean, kVariationMin, 1.0);
 }
 
 void ConcurrencyLimit::JudgeQuick(const Sample& current) {
   const double ratio = Ratio(current);
-  if (ratio < 1) base_ = current;
   if (ratio > kCongestedQuick + Noise()) {
     Cut(current, 1 / ratio);
-    phase_ = Phase::kSteady;
-  } else if (reached_limit_) {
-    Grow(limit_);
+    phase_ = Phase::kCut;
+    was_quick_ = true;
+    return;
   }
+  if (ratio < kCalm + Noise()) AddToBase(current);
+  if (reached_limit_) Grow(limit_);
+}
+
+// Without queueing the base follows, so that it is a mean and not the luckiest interval.
+void ConcurrencyLimit::AddToBase(const Sample& current) {
+  const double kept = std::min(1.0, kBaseReplies / (base_->count + current.count));
+  base_ = Sample{(base_->count + current.count) * kept, (base_->seconds + current.seconds) * kept,
+                 (base_->tokens + current.tokens) * kept};
 }
 
 void ConcurrencyLimit::JudgeSteady(const Sample& current) {
   ++since_probe_;
   if (hold_ > 0) --hold_;
   const double ratio = Ratio(current);
-  if (ratio < kCalm) {
-    // Without queueing the base follows, so that it is a mean and not the luckiest interval.
-    const double weight = ratio < 0.9 ? 1.0 : 0.1;
-    base_ = Sample{base_->count + weight * (current.count - base_->count),
-                   base_->seconds + weight * (current.seconds - base_->seconds),
-                   base_->tokens + weight * (current.tokens - base_->tokens)};
+  // Alone, a request waits for none of ours.
+  if (ratio < kSame || limit_ == 1) {
+    if (ratio < kFaster - Noise()) {
+      base_ = current;
+    } else {
+      AddToBase(current);
+    }
   }
   if (ratio > kCongested + Noise() && limit_ > 1) {
     Cut(current, std::max(kCutMost, 1.02 / ratio));
@@ -188,8 +218,14 @@ void ConcurrencyLimit::JudgeSteady(const Sample& current) {
     return;
   }
   if (ratio < kCalm + Noise() / 2 && reached_limit_) {
-    const std::size_t by = std::max<std::size_t>(1, limit_ / 16);
-    if (hold_ == 0 || congested_at_ == 0 || limit_ + by < congested_at_) Grow(by);
+    const std::size_t part = grown_in_a_row_ < kFewGrowths ? kGrowthPart : kFastGrowthPart;
+    const std::size_t by = std::max<std::size_t>(1, limit_ / part);
+    if (hold_ == 0 || congested_at_ == 0 || limit_ + by < congested_at_) {
+      Grow(by);
+      ++grown_in_a_row_;
+    }
+  } else {
+    grown_in_a_row_ = 0;
   }
 }
 
@@ -198,8 +234,15 @@ void ConcurrencyLimit::JudgeSteady(const Sample& current) {
 void ConcurrencyLimit::JudgeCut(const Sample& current) {
   const double faster = 1 - current.PerReply(tokens_share_) / before_.PerReply(tokens_share_);
   const double lower = 1 - static_cast<double>(limit_) / static_cast<double>(limit_before_);
+  if (faster < -kSlowerMeanwhile && limit_ > 1) {
+    // The server changed in between, which answers nothing: asked once more.
+    Cut(current, kCutMost);
+    return;
+  }
   phase_ = Phase::kSteady;
+  const bool was_quick = std::exchange(was_quick_, false);
   if (faster < lower / 2) {
+    if (was_quick) phase_ = Phase::kQuick;
     base_ = current;
     limit_ = limit_before_;
     congested_at_ = 0;
@@ -210,9 +253,10 @@ void ConcurrencyLimit::JudgeCut(const Sample& current) {
 }
 
 void ConcurrencyLimit::JudgeProbe(const Sample& current) {
+  const bool was_queueing = Ratio(current) < kFaster;
   base_ = current;
   limit_ = limit_before_;
-  since_probe_ = 0;
+  since_probe_ = was_queueing ? kIntervalsBetweenProbes - kIntervalsToNextProbe : 0;
   phase_ = Phase::kSteady;
 }
 
@@ -220,6 +264,7 @@ void ConcurrencyLimit::Cut(const Sample& current, double factor) {
   before_ = current;
   limit_before_ = limit_;
   congested_at_ = limit_;
+  grown_in_a_row_ = 0;
   hold_ = kHoldIntervals;
   limit_ = std::min(Scaled(limit_, factor), std::max<std::size_t>(1, limit_ - 1));
 }

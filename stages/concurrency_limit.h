@@ -61,6 +61,7 @@ class ConcurrencyLimit {
   void JudgeSteady(const Sample& current);
   void JudgeCut(const Sample& current);
   void JudgeProbe(const Sample& current);
+  void AddToBase(const Sample& current);
   void Cut(const Sample& current, double factor);
   void Grow(std::size_t by);
   void LearnTokensShare();
@@ -85,12 +86,14 @@ class ConcurrencyLimit {
   double tokens_share_ = 0;  // What a token adds to a reply's time, by what a reply takes anyway.
   // Deviations from an interval's mean, added up over intervals and slowly forgotten.
   double deviation_tokens_ = 0, deviation_both_ = 0, deviation_seconds_ = 0, deviation_count_ = 0;
-  double variation_ = 0.1;  // Of one normalised reply time, by its mean.
+  double variation_ = 0.2;  // Of one normalised reply time, by its mean.
 
-  Sample before_;                      // The interval before the cut or the probe,
-  std::size_t limit_before_ = 1;       // and its limit.
-  std::size_t congested_at_ = 0;       // The limit at which congestion was last seen; 0: never.
-  int hold_ = 0;                       // Intervals to wait before that limit is tried again.
+  bool was_quick_ = false;        // The cut ended the doubling.
+  Sample before_;                 // The interval before the cut or the probe,
+  std::size_t limit_before_ = 1;  // and its limit.
+  std::size_t congested_at_ = 0;  // The limit at which congestion was last seen; 0: never.
+  int hold_ = 0;                  // Intervals to wait before that limit is tried again.
+  int grown_in_a_row_ = 0;
   int since_probe_ = 0;                // Intervals.
   double results_ = 0, failures_ = 0;  // Slowly forgotten.
 };
