@@ -12,6 +12,7 @@
 #include "embedflow/options.h"
 #include "embedflow/provider.h"
 #include "stages/packer.h"
+#include "stages/retry_policy.h"
 
 namespace embedflow {
 namespace {
@@ -172,13 +173,41 @@ TEST(Seed, provider_uses_optimization_batch_size) {
       {ModelConfig::Custom("all-minilm", 384, "http://127.0.0.1:9/v1"), "local", 157},
   };
   for (const auto& c : cases) {
-    if (FindProfile(c.profile) == nullptr) continue;
     ProviderOptions options = ProviderOptionsFor(c.config, c.profile);
     options.api_key_env = "none";
     const auto provider = MakeProvider(options);
     ASSERT_TRUE(provider.ok()) << c.profile << ": " << provider.status().ToString();
     EXPECT_EQ(Requests((*provider)->limits(), 5000), c.requests) << c.profile;
   }
+}
+
+// All waits before the retries of one request, as the retry policy computes them.
+milliseconds TotalBackoff(const OptimizationConfig& config) {
+  const FlowOptions flow = FlowOptionsFor(config);
+  RetryOptions options;
+  options.retries_max = flow.retries_max;
+  options.retry_delay = flow.retry_delay;
+  options.jitter = FlowOptions::Jitter::kNone;
+  Rng rng(1);
+  milliseconds total{0};
+  for (int retry = 1; retry <= options.retries_max; ++retry) {
+    total += BackoffBefore(retry, options, Outcome(), rng);
+  }
+  return total;
+}
+
+TEST(OptimizationConfig, WaitsOfTheSeedsExamplesWithoutJitter) {
+  EXPECT_EQ(TotalBackoff(OptimizationConfig::OpenAi()), milliseconds(7000));
+  EXPECT_EQ(TotalBackoff(OptimizationConfig::Mistral()), milliseconds(3500));
+  EXPECT_EQ(TotalBackoff(OptimizationConfig::Azure()), milliseconds(30'000));
+  EXPECT_EQ(TotalBackoff(OptimizationConfig::Local()), milliseconds(300));
+  OptimizationConfig config;
+  config.max_retries = 5;
+  config.retry_delay_ms = 2000;
+  EXPECT_EQ(TotalBackoff(config), milliseconds(62'000));
+  config.max_retries = 2;
+  config.retry_delay_ms = 500;
+  EXPECT_EQ(TotalBackoff(config), milliseconds(1500));
 }
 
 TEST(ModelConfig, WhereRequestsGo) {
