@@ -27,6 +27,7 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  pid_t pid() const { return pid_; }
   void Signal(int signal);
   // Waits for its end.
   ProgramResult Wait();
