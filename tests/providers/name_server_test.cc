@@ -82,6 +82,20 @@ TEST(NameServer, ALocalhostThatIsElsewhereGetsNothing) {
   EXPECT_EQ(wire.transport().sends(), server.requests());
 }
 
+// A name that leads to where cloud machines keep their credentials, with a key or without.
+TEST(NameServer, AMetadataAddressGetsNothing) {
+  answer_address = 0xA9FEA9FEu;  // 169.254.169.254
+  Wire wire;
+  for (const char* url : {"http://innocent.example/v1/embeddings", "https://innocent.example/v1"}) {
+    const TransportAnswer answer = wire.Send(PostTo(url));
+    EXPECT_EQ(answer.reply.transport.code(), Code::kInvalidArgument);
+    EXPECT_EQ(answer.reply.transport.word(), "insecure");
+    EXPECT_THAT(answer.reply.transport.message(), testing::HasSubstr("innocent.example"));
+    EXPECT_FALSE(answer.sent);
+  }
+  EXPECT_EQ(wire.transport().sends(), 0u);
+}
+
 TEST(NameServer, ANameNobodyKnowsIsNotSent) {
   answer_address = 0;
   Wire wire;
