@@ -1,14 +1,17 @@
-// Reads one JSON value as a stream of events. The only RapidJSON of the project is in
-// json_reader.cc.
+// Reads one JSON value as a stream of events, from text that is there or that comes in pieces.
 //
-// Iterative with a depth limit and by pointer and length, because RapidJSON's default parser
-// overflows the stack at depth 200,000 and reads past the end of text that is cut inside a
-// character. Numbers are handed out as their text: metadata stays exact, and std::from_chars turns
-// vectors into floats faster than a double parser.
+// Our own, because replies are decoded while they arrive and no parser of Debian's takes a document
+// in pieces of any length; it keeps its place in a state, not on the stack, and never looks beyond
+// the bytes it was given. Strict RFC 8259. Numbers are handed out as their text: metadata stays
+// exact, and std::from_chars turns vectors into floats faster than a double parser.
 #ifndef EMBEDFLOW_BASE_JSON_READER_H_
 #define EMBEDFLOW_BASE_JSON_READER_H_
 
+#include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "embedflow/status.h"
 
@@ -32,9 +35,61 @@ class JsonHandler {
   virtual bool EndArray() = 0;
 };
 
-// Parses `text`, which must be valid UTF-8, as exactly one value with nothing but white space
-// behind it. Errors: kInvalidArgument "not JSON: <what>, byte <offset>"; too deep beyond
-// `depth_max` levels.
+// Takes one value in pieces that may be cut anywhere, also inside a character or an escape. Holds
+// at most the one string or number that a piece was cut in. A byte order mark before the value is
+// skipped.
+// Threads: not thread-safe.
+class JsonParser {
+ public:
+  // Nesting beyond `depth_max` levels is an error. `handler` outlives the parser.
+  JsonParser(int depth_max, JsonHandler* handler);
+
+  // False once the text is wrong or the handler has stopped it; then nothing more is read.
+  bool Feed(std::string_view piece);
+  // After the last piece: OK if exactly one value has come, with nothing but white space behind it.
+  // Errors: kInvalidArgument "not JSON: <what>, byte <offset>", or "stopped, byte <offset>".
+  Status Finish();
+
+ private:
+  // What may come next between tokens.
+  enum class Expect { kValue, kFirstElement, kFirstKey, kKey, kColon, kCommaOrEnd, kNothing };
+  // Inside which token the last piece ended.
+  enum class Token { kNone, kString, kNumber, kWord };
+  enum class Escape { kNone, kBackslash, kHex };
+
+  bool Fail(std::string what);
+  bool Stop();
+  bool Told(bool goes_on) { return goes_on || Stop(); }
+  bool TakeStructure(char c);
+  bool Open(bool is_object);
+  bool Close(bool is_object);
+  bool BeginToken(char c);
+  bool EndValue();
+  bool ReadString(std::string_view piece, std::size_t* at);
+  bool ReadEscape(std::string_view piece, std::size_t* at);
+  bool AppendCodePoint(char32_t unit);
+  bool EndString(std::string_view value);
+  bool ReadNumber(std::string_view piece, std::size_t* at);
+  bool EndNumber(std::string_view text);
+  bool ReadWord(std::string_view piece, std::size_t* at);
+
+  const int depth_max_;
+  JsonHandler* const handler_;
+  std::vector<bool> open_;  // Containers we are in: true for an object.
+  std::size_t mark_ = 0;    // Bytes of a byte order mark so far.
+  Expect expect_ = Expect::kValue;
+  Token token_ = Token::kNone;
+  bool is_key_ = false;  // The string at hand names a member.
+  std::string held_;     // The token at hand, as far as earlier pieces brought it.
+  Escape escape_ = Escape::kNone;
+  int hex_digits_ = 0;
+  char32_t hex_ = 0;
+  char32_t high_surrogate_ = 0;  // Waits for its low one.
+  std::uint64_t offset_ = 0;     // Of the next byte.
+  std::string error_;
+};
+
+// Parses `text` as exactly one value; errors as JsonParser::Finish.
 Status ParseJson(std::string_view text, int depth_max, JsonHandler* handler);
 
 }  // namespace embedflow

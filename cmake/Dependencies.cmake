@@ -16,7 +16,5 @@ find_package(BLAS REQUIRED)
 find_package(LAPACK REQUIRED)
 find_package(faiss REQUIRED)
 find_package(CLI11 REQUIRED)
-# RapidJSON ships variables and no target; it is header-only and used in one source file.
-find_package(RapidJSON REQUIRED)
 # toml++ is used as a header alone, in one source file.
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)

@@ -25,7 +25,7 @@ namespace {
 
 using Format = FileSourceOptions::Format;
 
-// Above this a record could not be parsed: RapidJSON counts in 32 bits.
+// A record is held whole, so this bounds memory.
 constexpr std::uint64_t kDocumentBytesMaxMax = 1ull << 30;
 
 class FileSource : public Source {
