@@ -44,6 +44,7 @@ Result<std::shared_ptr<const Provider>> ProviderFor(const Arguments& arguments, 
   }
   if (!is_given) return std::shared_ptr<const Provider>();
   ProviderOptions options;
+  options.side = ProviderOptions::Side::kQuery;
   options.name = arguments.Text("--provider");
   options.model = arguments.Text("--model");
   options.base_url = arguments.Text("--base-url");

@@ -44,14 +44,18 @@ Status StatusOf(const Outcome& outcome) {
     case Outcome::Kind::kThrottled:
     case Outcome::Kind::kTransient:
     case Outcome::Kind::kBadReply:
-      return Status(Code::kUnavailable,
-                    "the query could not be embedded: " + outcome.status.message());
+      return Status(Code::kUnavailable, outcome.status.message());
+    case Outcome::Kind::kInvalid:
+    case Outcome::Kind::kOversize:
+      return Status(Code::kInvalidArgument, outcome.status.message())
+          .WithWord(outcome.status.word())
+          .WithNext("ask with another text");
     default:
-      return outcome.status.WithContext("the query could not be embedded");
+      return outcome.status;
   }
 }
 
-Result<std::vector<float>> Send(const Dialect& dialect, std::string_view text) {
+Result<std::vector<float>> Send(const Dialect& dialect, std::span<const std::string_view> texts) {
   Mailbox mailbox;
   ReactorOptions options;
   options.send.timeout = kTimeout;
@@ -61,7 +65,7 @@ Result<std::vector<float>> Send(const Dialect& dialect, std::string_view text) {
       MakeCurlReactor(options, SystemClock(), [&mailbox](std::vector<TransportAnswer> answers) {
         mailbox.Put(std::move(answers));
       }));
-  std::vector<float> vector(static_cast<std::size_t>(dialect.space().dimensions));
+  std::vector<float> vectors(texts.size() * static_cast<std::size_t>(dialect.space().dimensions));
   RetryOptions retry;
   retry.retries_max = kRetriesMax;
   retry.retry_delay = kRetryDelay;
@@ -71,14 +75,14 @@ Result<std::vector<float>> Send(const Dialect& dialect, std::string_view text) {
   for (int attempt = 1;; ++attempt) {
     TransportJob job;
     job.id = static_cast<std::uint64_t>(attempt);
-    job.request = dialect.Write(std::span(&text, 1));
-    job.reply_bytes_max = dialect.reply_bytes_max(1);
+    job.request = dialect.Write(texts);
+    job.reply_bytes_max = dialect.reply_bytes_max(texts.size());
     job.not_before = not_before;
     transport->Submit(std::move(job));
     const TransportAnswer answer = mailbox.Take();
-    const Outcome outcome = dialect.Read(answer.reply, 1, vector);
+    const Outcome outcome = dialect.Read(answer.reply, texts.size(), vectors);
     const Verdict verdict = Decide(retry, outcome, attempt, 1, rng);
-    if (verdict.kind == Verdict::Kind::kKeep) return vector;
+    if (verdict.kind == Verdict::Kind::kKeep) return vectors;
     if (verdict.kind != Verdict::Kind::kAgain) return StatusOf(outcome);
     not_before = SystemClock().Now() + verdict.delay;
   }
@@ -86,13 +90,23 @@ Result<std::vector<float>> Send(const Dialect& dialect, std::string_view text) {
 
 }  // namespace
 
+Result<std::vector<float>> EmbedNow(const Provider& provider,
+                                    std::span<const std::string_view> texts) {
+  if (provider.dialect() != nullptr) return Send(*provider.dialect(), texts);
+  const auto dimensions = static_cast<std::size_t>(provider.space().dimensions);
+  std::vector<float> vectors(texts.size() * dimensions);
+  EF_RETURN_IF_ERROR(provider.embedder()->Embed(texts, vectors));
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (!IsUsableVector(std::span<const float>(vectors).subspan(i * dimensions, dimensions)))
+      return Status(Code::kInternal, "the vector of a text is zero or not finite");
+  }
+  return vectors;
+}
+
 Result<std::vector<float>> EmbedQuery(const Provider& provider, std::string_view text) {
-  if (provider.dialect() != nullptr) return Send(*provider.dialect(), text);
-  std::vector<float> vector(static_cast<std::size_t>(provider.space().dimensions));
-  EF_RETURN_IF_ERROR(provider.embedder()->Embed(std::span(&text, 1), vector));
-  if (!IsUsableVector(vector))
-    return Status(Code::kInternal, "the query's vector is zero or not finite");
-  return vector;
+  Result<std::vector<float>> vector = EmbedNow(provider, std::span(&text, 1));
+  if (vector.ok()) return vector;
+  return vector.status().WithContext("the query could not be embedded");
 }
 
 }  // namespace embedflow

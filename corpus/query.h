@@ -1,7 +1,8 @@
-// Embeds one text now, for a search.
+// Embeds a few texts now, outside of a run: for a search, or to compare endpoints.
 #ifndef EMBEDFLOW_CORPUS_QUERY_H_
 #define EMBEDFLOW_CORPUS_QUERY_H_
 
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -9,6 +10,10 @@
 #include "embedflow/status.h"
 
 namespace embedflow {
+
+// Row i for texts[i]. As EmbedQuery below, in one request; the texts must keep the limits of one.
+Result<std::vector<float>> EmbedNow(const Provider& provider,
+                                    std::span<const std::string_view> texts);
 
 // Blocks: for a remote provider it sends a request, and up to two retries. `text` is valid UTF-8
 // and not blank. Errors: the provider's outcome (kRefused, kUnavailable), kInvalidArgument if it

@@ -46,6 +46,7 @@ Result<std::shared_ptr<const Provider>> ProviderOf(const SpaceRecord& record) {
   options.dimensions = record.space.dimensions;
   options.base_url = record.base_url;
   options.api_key_env = record.api_key_env;
+  options.side = ProviderOptions::Side::kQuery;
   EF_ASSIGN_OR_RETURN(std::shared_ptr<const Provider> provider, MakeProvider(options));
   if (!(provider->space() == record.space)) {
     return Status(Code::kUnsupported, "this program makes vectors of " + provider->space().name() +

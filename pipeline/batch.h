@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "embedflow/provider.h"
 #include "embedflow/source.h"
+#include "pipeline/endpoint.h"
 #include "store/store.h"
 
 namespace embedflow {
@@ -73,10 +74,25 @@ struct Batch {
   std::vector<BatchItem> items;
   std::size_t model_tokens = 0;  // Estimate over the items.
 
-  int attempt = 0;  // 1 while the first is under way.
+  int attempt = 0;  // Sends so far, over all endpoints.
+
+  // Where it is sent; the dispatcher's to set.
+  std::size_t endpoint = 0;
+  std::optional<Endpoint::Permit> permit;  // While an attempt is under way.
+  int attempts_here = 0;                   // At that endpoint.
+  TimePoint first_attempt{};               // There, of this batch or the one it is a part of.
+  std::uint64_t successes_before = 0;      // Of that endpoint, then; of a part, when it was split.
+  std::uint32_t used_up = 0;               // Endpoints that shall not get it again, a bit each.
+  bool is_given_up = false;                // No endpoint can take it, or its time is over.
+  bool is_over_caps = false;               // A cap learnt meanwhile: split before it is sent.
+  bool is_compression_refused = false;     // The last attempt failed for its compression alone.
+  bool goes_first = false;                 // Ahead of new work: part of a batch that was sent.
+  bool is_split_off = false;               // Of a batch at which the server failed every time.
+
   TimePoint not_before{};
   HttpRequest request;
   HttpReply reply;
+  Duration round_trip{};
   Outcome outcome;
   std::vector<float> vectors;      // Row i for items[i], when the outcome is kOk.
   bool sent = false;               // The last attempt left this machine.

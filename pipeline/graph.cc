@@ -2,8 +2,6 @@
 
 #include <oneapi/tbb/flow_graph.h>
 
-#include <algorithm>
-#include <thread>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -30,17 +28,17 @@ struct Graph::Nodes {
   using LookupNode = flow::multifunction_node<AdmissionPtr, std::tuple<AdmissionPtr, BatchPtr>>;
   using PackNode = flow::multifunction_node<AdmissionPtr, std::tuple<BatchPtr>>;
   using AsyncNode = flow::async_node<BatchPtr, BatchPtr, flow::queueing>;
-  // Ports: to persist, again to rate_limit, halves to ready, the token back to the gate.
-  using RetryNode =
-      flow::multifunction_node<BatchPtr, std::tuple<BatchPtr, BatchPtr, BatchPtr, int>>;
+  // Ports: to persist, again to admit.
+  using RetryNode = flow::multifunction_node<BatchPtr, std::tuple<BatchPtr, BatchPtr>>;
 
   Nodes(RunState& run_state, const Chunker& chunker, std::function<void(BatchPtr)> persist_sink);
 
   AdmissionPtr Chunk(const AdmissionPtr& admission);
   void Lookup(const AdmissionPtr& admission, LookupNode::output_ports_type& ports);
   void Pack(const AdmissionPtr& admission, PackNode::output_ports_type& ports);
-  BatchPtr ReserveTime(const BatchPtr& batch);
-  void Dispatch(const BatchPtr& batch);
+  void Admit(const BatchPtr& batch);
+  void LetGo(const BatchPtr& batch);
+  void SendBatch(const BatchPtr& batch);
   BatchPtr Decode(const BatchPtr& batch);
   void Retry(const BatchPtr& batch, RetryNode::output_ports_type& ports);
   void Persist(const BatchPtr& batch);
@@ -49,26 +47,24 @@ struct Graph::Nodes {
   static void CancelBatch(Batch& batch);
 
   RunState& run;
+  std::unique_ptr<Dispatcher> dispatcher;  // Null for an in-process provider.
   StageBodies bodies;
   const std::function<void(BatchPtr)> persist_sink;
   Transport* transport = nullptr;
   std::uint64_t flushed_mark = 0;  // Transport's thread only.
 
   Mutex mu;
-  // Batches the transport has, by id. Bounded by the gate.
+  // Batches the transport has, by id. Bounded by the endpoints' limits of requests in flight.
   std::unordered_map<std::uint64_t, BatchPtr> in_flight EF_GUARDED_BY(mu);
 
   flow::graph graph;
   flow::function_node<AdmissionPtr, AdmissionPtr> chunk;
   LookupNode lookup;
   PackNode pack;
-  // Bounded, like every queue of the graph, by the budget: everything in it was admitted.
-  flow::queue_node<BatchPtr> ready;
-  // A token leaves with a batch and comes back once, when the batch needs no further attempt. The
-  // decrementer is an int: the default one waits for all its edges.
-  flow::limiter_node<BatchPtr, int> gate;
-  flow::function_node<BatchPtr, BatchPtr> rate_limit;
-  AsyncNode dispatch;
+  // Batches wait in the dispatcher for an endpoint that may take them. What waits anywhere in the
+  // graph was admitted by the budget, which bounds it.
+  AsyncNode admit;
+  AsyncNode send;
   flow::function_node<BatchPtr, BatchPtr> decode;
   RetryNode retry;
   AsyncNode persist;
@@ -77,7 +73,11 @@ struct Graph::Nodes {
 
 Graph::Nodes::Nodes(RunState& run_state, const Chunker& chunker, std::function<void(BatchPtr)> sink)
     : run(run_state),
-      bodies(run_state, chunker),
+      dispatcher(
+          run_state.provider->dialect() == nullptr
+              ? nullptr
+              : std::make_unique<Dispatcher>(run_state, [this](const BatchPtr& b) { LetGo(b); })),
+      bodies(run_state, chunker, dispatcher.get()),
       persist_sink(std::move(sink)),
       chunk(graph, flow::unlimited, [this](const AdmissionPtr& a) { return Chunk(a); }),
       lookup(graph, flow::unlimited,
@@ -86,11 +86,10 @@ Graph::Nodes::Nodes(RunState& run_state, const Chunker& chunker, std::function<v
              }),
       pack(graph, flow::serial,
            [this](const AdmissionPtr& a, PackNode::output_ports_type& ports) { Pack(a, ports); }),
-      ready(graph),
-      gate(graph, InFlightMax(*run.provider, run.options.flow)),
-      rate_limit(graph, flow::serial, [this](const BatchPtr& b) { return ReserveTime(b); }),
-      dispatch(graph, flow::unlimited,
-               [this](const BatchPtr& b, AsyncNode::gateway_type&) { Dispatch(b); }),
+      admit(graph, flow::unlimited,
+            [this](const BatchPtr& b, AsyncNode::gateway_type&) { Admit(b); }),
+      send(graph, flow::unlimited,
+           [this](const BatchPtr& b, AsyncNode::gateway_type&) { SendBatch(b); }),
       decode(graph, flow::unlimited, [this](const BatchPtr& b) { return Decode(b); }),
       retry(graph, flow::unlimited,
             [this](const BatchPtr& b, RetryNode::output_ports_type& ports) { Retry(b, ports); }),
@@ -100,16 +99,12 @@ Graph::Nodes::Nodes(RunState& run_state, const Chunker& chunker, std::function<v
   flow::make_edge(chunk, lookup);
   flow::make_edge(flow::output_port<0>(lookup), pack);
   flow::make_edge(flow::output_port<1>(lookup), persist);
-  flow::make_edge(flow::output_port<0>(pack), ready);
-  flow::make_edge(ready, gate);
-  flow::make_edge(gate, rate_limit);
-  flow::make_edge(rate_limit, dispatch);
-  flow::make_edge(dispatch, decode);
+  flow::make_edge(flow::output_port<0>(pack), admit);
+  flow::make_edge(admit, send);
+  flow::make_edge(send, decode);
   flow::make_edge(decode, retry);
   flow::make_edge(flow::output_port<0>(retry), persist);
-  flow::make_edge(flow::output_port<1>(retry), rate_limit);
-  flow::make_edge(flow::output_port<2>(retry), ready);
-  flow::make_edge(flow::output_port<3>(retry), gate.decrementer());
+  flow::make_edge(flow::output_port<1>(retry), admit);
   flow::make_edge(persist, settle);
 }
 
@@ -154,15 +149,25 @@ void Graph::Nodes::Pack(const AdmissionPtr& admission, PackNode::output_ports_ty
   });
 }
 
-BatchPtr Graph::Nodes::ReserveTime(const BatchPtr& batch) {
-  Guard(run, "rate_limit", batch, [&] { bodies.ReserveTime(*batch); });
+void Graph::Nodes::Admit(const BatchPtr& batch) {
+  if (dispatcher == nullptr) {
+    Send(admit.gateway(), batch);
+    return;
+  }
+  Observe(batch);
+  admit.gateway().reserve_wait();
   Publish(batch);
-  return batch;
+  dispatcher->Add(batch, batch->goes_first);
 }
 
-void Graph::Nodes::Dispatch(const BatchPtr& batch) {
+void Graph::Nodes::LetGo(const BatchPtr& batch) {
+  Send(admit.gateway(), batch);
+  admit.gateway().release_wait();
+}
+
+void Graph::Nodes::SendBatch(const BatchPtr& batch) {
   bool submitted = false;
-  const bool done = Guard(run, "dispatch", batch, [&] {
+  const bool done = Guard(run, "send", batch, [&] {
     std::optional<TransportJob> job = bodies.Write(*batch);
     if (!job) return;
     {
@@ -170,13 +175,13 @@ void Graph::Nodes::Dispatch(const BatchPtr& batch) {
       in_flight.emplace(batch->id, batch);
     }
     ++run.counters.in_flight;
-    dispatch.gateway().reserve_wait();
+    send.gateway().reserve_wait();
     submitted = true;
     Publish(batch);
     transport->Submit(*std::move(job));
   });
   if (!done && !submitted) CancelBatch(*batch);
-  if (!submitted) Send(dispatch.gateway(), batch);
+  if (!submitted) Send(send.gateway(), batch);
 }
 
 BatchPtr Graph::Nodes::Decode(const BatchPtr& batch) {
@@ -193,15 +198,14 @@ void Graph::Nodes::Retry(const BatchPtr& batch, RetryNode::output_ports_type& po
   }
   switch (judgement.verdict.kind) {
     case Verdict::Kind::kAgain:
-      Send(std::get<1>(ports), batch);  // The token stays with the batch.
+      Send(std::get<1>(ports), batch);
       return;
     case Verdict::Kind::kSplit:
-      for (const BatchPtr& half : judgement.halves) Send(std::get<2>(ports), half);
-      break;
+      for (const BatchPtr& half : judgement.halves) Send(std::get<1>(ports), half);
+      return;
     default:
       Send(std::get<0>(ports), batch);
   }
-  EF_CHECK(std::get<3>(ports).try_put(1));
 }
 
 void Graph::Nodes::Persist(const BatchPtr& batch) {
@@ -220,7 +224,16 @@ Graph::Graph(RunState& run, const Chunker& chunker, std::function<void(BatchPtr)
 
 Graph::~Graph() = default;
 
-void Graph::SetTransport(Transport* transport) { nodes_->transport = transport; }
+void Graph::SetTransport(Transport* transport) {
+  nodes_->transport = transport;
+  if (nodes_->dispatcher) nodes_->dispatcher->SetTransport(transport);
+}
+
+void Graph::Halt() {
+  if (nodes_->dispatcher) nodes_->dispatcher->Pump();
+}
+
+Dispatcher* Graph::dispatcher() { return nodes_->dispatcher.get(); }
 
 void Graph::Put(const AdmissionPtr& admission) { Send(nodes_->chunk, admission); }
 
@@ -229,6 +242,8 @@ void Graph::Flush(bool now) {
   const bool rested = mark == nodes_->flushed_mark;
   nodes_->flushed_mark = mark;
   if (mark == 0 || !(rested || now)) return;
+  // While others wait for a permit, a batch that is not full yet may go on filling.
+  if (nodes_->dispatcher && nodes_->dispatcher->waiting() > 0) return;
   auto admission = std::make_shared<Admission>();
   admission->flush = true;
   Send(nodes_->pack, admission);
@@ -247,8 +262,8 @@ void Graph::Deliver(std::vector<TransportAnswer> answers) {
     Observe(batch);
     nodes_->bodies.TakeAnswer(*batch, std::move(answer));
     --nodes_->run.counters.in_flight;
-    Send(nodes_->dispatch.gateway(), batch);
-    nodes_->dispatch.gateway().release_wait();
+    Send(nodes_->send.gateway(), batch);
+    nodes_->send.gateway().release_wait();
   }
 }
 
@@ -268,13 +283,6 @@ void Graph::WaitIdle() {
     admission->flush = true;
     Send(nodes_->pack, admission);
   }
-}
-
-std::size_t Graph::InFlightMax(const Provider& provider, const FlowOptions& flow) {
-  if (flow.requests_in_flight_max) return *flow.requests_in_flight_max;
-  if (provider.dialect() != nullptr) return flow.connections_max;
-  // One batch a core being computed, and one waiting.
-  return 2 * std::max<std::size_t>(1, std::thread::hardware_concurrency());
 }
 
 }  // namespace embedflow

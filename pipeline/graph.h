@@ -8,15 +8,16 @@
 #include <vector>
 
 #include "pipeline/batch.h"
+#include "pipeline/dispatcher.h"
 #include "pipeline/run.h"
 #include "providers/transport.h"
 #include "stages/chunker.h"
 
 namespace embedflow {
 
-// Threads: Put by the source's thread and the transport's; Flush and Deliver by the transport's;
-// Settle by the writer's; WaitIdle by the thread that made it, which computes for the graph
-// meanwhile.
+// Threads: Halt by any; Put by the source's thread and the transport's; Flush and Deliver by the
+// transport's; Settle by the writer's; WaitIdle by the thread that made it, which computes for the
+// graph meanwhile.
 class Graph {
  public:
   // `persist` takes a batch to the disk and must not block; the batch comes back through Settle().
@@ -30,6 +31,10 @@ class Graph {
   void Put(const AdmissionPtr& admission);
   // Sends the open batch on its way if nothing was added to it since the last call, or if `now`.
   void Flush(bool now);
+  // Lets go what waits for an endpoint once the run is halting.
+  void Halt();
+  // Null for an in-process provider.
+  Dispatcher* dispatcher();
   // Answers of the transport.
   void Deliver(std::vector<TransportAnswer> answers);
   // A batch that the writer is through with.
@@ -41,9 +46,6 @@ class Graph {
   // Returns when nothing is inside and nothing is held; what the packer keeps open is sent on its
   // way first.
   void WaitIdle();
-
-  // The hard maximum of requests in flight.
-  static std::size_t InFlightMax(const Provider& provider, const FlowOptions& flow);
 
  private:
   struct Nodes;

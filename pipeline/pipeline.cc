@@ -31,6 +31,13 @@ Status PipelineOptions::Validate() const {
   EF_RETURN_IF_ERROR(chunker.Validate());
   EF_RETURN_IF_ERROR(index.Validate());
   EF_RETURN_IF_ERROR(flow.Validate());
+  // A batch notes in 32 bits which endpoints have used it up.
+  constexpr std::size_t kEndpointsMax = 31;
+  if (endpoints.size() > kEndpointsMax) {
+    return {Code::kInvalidArgument,
+            "at most 31 replicas and fallbacks, got " + std::to_string(endpoints.size())};
+  }
+  for (const EndpointOptions& endpoint : endpoints) EF_RETURN_IF_ERROR(endpoint.flow.Validate());
   if (progress_interval < std::chrono::milliseconds(1) ||
       progress_interval > std::chrono::hours(1)) {
     return {Code::kInvalidArgument, "progress_interval must be in [1 ms, 1 h], got " +
@@ -80,6 +87,18 @@ Result<std::unique_ptr<Pipeline>> Pipeline::Open(Corpus& corpus,
   }
   if (provider->limits().inputs_max < 1) {
     return Status(Code::kInvalidArgument, "the provider's limits must allow one input a request");
+  }
+  for (const EndpointOptions& more : options.endpoints) {
+    if (provider->dialect() == nullptr || !more.provider || more.provider->dialect() == nullptr) {
+      return Status(Code::kInvalidArgument,
+                    "replicas and fallbacks must be servers, of a provider that is one");
+    }
+    if (more.provider->space().dimensions != dimensions) {
+      return Status(Code::kInvalidArgument,
+                    "an endpoint of " + std::to_string(more.provider->space().dimensions) +
+                        " dimensions cannot serve a space of " + std::to_string(dimensions))
+          .WithWord("space_mismatch");
+    }
   }
   if (CorpusAccess::store(corpus) == nullptr) {
     return Status(Code::kInvalidArgument, "the corpus is open for reading only");

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "corpus/access.h"
 #include "corpus/index_keeper.h"
+#include "pipeline/canary.h"
 
 namespace embedflow {
 namespace {
@@ -24,13 +25,24 @@ std::optional<double> PriceOf(const Space& space) {
   return std::nullopt;
 }
 
-ReactorOptions ReactorOptionsOf(const FlowOptions& flow) {
+// One transport carries the requests of all endpoints.
+ReactorOptions ReactorOptionsOf(const PipelineOptions& run) {
   ReactorOptions options;
-  options.send.timeout = flow.timeout;
-  options.send.connect_timeout = std::min(flow.connect_timeout, flow.timeout);
-  options.connections_max = flow.connections_max;
-  options.send.compression_enabled = flow.compression_enabled;
+  const auto connections = [](const FlowOptions& flow) {
+    return std::max(flow.connections_max, Endpoint::InFlightMax(flow));
+  };
+  options.connections_max = connections(run.flow);
+  for (const EndpointOptions& more : run.endpoints) {
+    options.connections_max += connections(more.flow);
+  }
+  options.connections_max = std::min<std::size_t>(options.connections_max, 1024);
   return options;
+}
+
+std::size_t InFlightMax(const PipelineOptions& run) {
+  std::size_t sum = Endpoint::InFlightMax(run.flow);
+  for (const EndpointOptions& more : run.endpoints) sum += Endpoint::InFlightMax(more.flow);
+  return sum;
 }
 
 // What a run may hold besides the index. Admitted documents with room for their vectors; for a
@@ -72,11 +84,16 @@ Session::Session(Corpus& corpus, std::shared_ptr<const Provider> provider, Pipel
       make_transport_(std::move(make_transport)) {
   run_.on_halt = [this] {
     Source* source = nullptr;
+    Graph* graph = nullptr;
     {
       MutexLock lock(mu_);
-      if (stoppable_ != nullptr) stoppable_->Drain();
+      if (stoppable_ != nullptr) {
+        stoppable_->Drain();
+        graph = graph_.get();
+      }
       source = std::exchange(unstopped_, nullptr);
     }
+    if (graph != nullptr) graph->Halt();
     // Not under the lock: a source is somebody else's code.
     if (source != nullptr) source->Stop();
   };
@@ -103,8 +120,26 @@ Status Session::BeginRun() {
   return {};
 }
 
+Status Session::CheckEndpoints() {
+  const std::vector<EndpointOptions>& more = run_.options.endpoints;
+  if (more.empty()) return {};
+  const Result<std::vector<float>> ours = CanaryVectors(*run_.provider);
+  if (!ours.ok()) return ours.status().WithContext("the canary texts");
+  for (std::size_t i = 0; i < more.size(); ++i) {
+    const Result<std::vector<float>> theirs = CanaryVectors(*more[i].provider);
+    if (theirs.ok()) {
+      EF_RETURN_IF_ERROR(CompareCanaries(*ours, *theirs, *more[i].provider));
+      continue;
+    }
+    // It cannot be compared, so it does not serve; the run can do without.
+    excluded_.emplace_back(i + 1, theirs.status().WithContext("its canary texts"));
+  }
+  return {};
+}
+
 Status Session::Begin(Source& the_source) {
   run_.started = run_.clock.Now();
+  EF_RETURN_IF_ERROR(CheckEndpoints());
   EF_RETURN_IF_ERROR(BeginRun());
   EF_ASSIGN_OR_RETURN(source_reader_, run_.corpus_store.NewReader());
   if (run_.space.index_kind != "none") {
@@ -113,13 +148,14 @@ Status Session::Begin(Source& the_source) {
   }
   graph_ = std::make_unique<Graph>(run_, *chunker_,
                                    [this](BatchPtr batch) { writer_->Submit(std::move(batch)); });
+  for (const auto& [endpoint, why] : excluded_) graph_->dispatcher()->Exclude(endpoint, why);
   DiskWriterSinks sinks;
   sinks.settle = [this](const BatchPtr& batch) { graph_->Settle(batch); };
   sinks.committed = [&the_source](std::span<const std::uint64_t> tokens) {
     the_source.Committed(tokens);
   };
   intake_ = std::make_unique<Intake>(run_, the_source, *source_reader_, *graph_);
-  EF_ASSIGN_OR_RETURN(transport_, make_transport_(ReactorOptionsOf(run_.options.flow), run_.clock,
+  EF_ASSIGN_OR_RETURN(transport_, make_transport_(ReactorOptionsOf(run_.options), run_.clock,
                                                   [this](std::vector<TransportAnswer> answers) {
                                                     graph_->Deliver(std::move(answers));
                                                   }));
@@ -138,10 +174,11 @@ Status Session::Begin(Source& the_source) {
   if (abort) transport_->Abort();
   Log(LogLevel::kInfo,
       "memory besides the index stays below " +
-          std::to_string(MemoryBoundBytes(*run_.provider, run_.options.flow) >> 20) + " MiB: " +
-          std::to_string(run_.options.flow.admitted_bytes_max >> 20) + " MiB admitted, " +
-          std::to_string(Graph::InFlightMax(*run_.provider, run_.options.flow)) +
-          " requests in flight");
+          std::to_string(MemoryBoundBytes(*run_.provider, run_.options.flow) >> 20) +
+          " MiB: " + std::to_string(run_.options.flow.admitted_bytes_max >> 20) + " MiB admitted" +
+          (graph_->dispatcher() == nullptr
+               ? ""
+               : ", " + std::to_string(InFlightMax(run_.options)) + " requests in flight"));
   ticking_ = true;
   transport_->CallAt(run_.clock.Now() + kLinger, [this] { Tick(); });
   graph_->Hold();
@@ -165,7 +202,7 @@ void Session::Tick() {
   transport_->CallAt(now + kLinger, [this] { Tick(); });
 }
 
-RunSummary Session::Count() const {
+RunSummary Session::Count() {
   RunSummary counted;
   run_.counters.CopyTo(&counted);
   counted.seconds = std::chrono::duration<double>(run_.clock.Now() - run_.started).count();
@@ -178,6 +215,8 @@ RunSummary Session::Count() const {
   } else if (const std::optional<double> price = PriceOf(run_.space.space)) {
     counted.cost_usd = static_cast<double>(counted.provider.model_tokens) / 1e6 * *price;
   }
+  if (graph_ && graph_->dispatcher() != nullptr)
+    counted.endpoints = graph_->dispatcher()->Summary();
   // Whatever a killed run had in flight may be among what this run bought. In process nothing is
   // bought.
   if (run_.provider->dialect() != nullptr) {
@@ -200,7 +239,10 @@ Progress Session::Snapshot() {
   if (source != nullptr) progress.source = source->progress();
   progress.requests_in_flight =
       static_cast<std::size_t>(std::max<std::int64_t>(0, run_.counters.in_flight));
-  progress.requests_in_flight_max = Graph::InFlightMax(*run_.provider, run_.options.flow);
+  if (Dispatcher* dispatcher = graph_->dispatcher(); dispatcher != nullptr) {
+    progress.requests_in_flight_max = dispatcher->in_flight_limit();
+    progress.waits_for = dispatcher->waits_for();
+  }
   progress.admitted_bytes = run_.budget.used();
   progress.admitted_bytes_max = run_.budget.bytes_max();
   progress.stopping = run_.halting();

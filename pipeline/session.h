@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/mutex.h"
 #include "embedflow/pipeline.h"
@@ -44,10 +46,12 @@ class Session {
 
  private:
   Status BeginRun();
+  // Compares the vectors of the further endpoints with the provider's.
+  Status CheckEndpoints();
   Status EndRun(Status status);
   void Tick();
   Progress Snapshot();
-  RunSummary Count() const;
+  RunSummary Count();
 
   // Constant once begun.
   Corpus& corpus_;
@@ -55,6 +59,8 @@ class Session {
   const std::unique_ptr<Chunker> chunker_;
   const TransportFactory make_transport_;
   std::uint64_t killed_in_flight_max_ = 0;
+  // Further endpoints that could not be compared, by number, and why.
+  std::vector<std::pair<std::size_t, Status>> excluded_;
 
   RunSummary summary_;
 

@@ -5,17 +5,12 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "providers/gzip.h"
+#include "providers/http_outcome.h"
 #include "vector/index.h"
 
 namespace embedflow {
 namespace {
-
-RetryOptions RetryOptionsOf(const FlowOptions& flow) {
-  RetryOptions options;
-  options.retries_max = flow.retries_max;
-  options.retry_delay = flow.retry_delay;
-  return options;
-}
 
 // A batch is stored whole, and the store takes 65,536 vectors at a time.
 RequestLimits BatchLimits(const Provider& provider) {
@@ -41,13 +36,12 @@ std::vector<std::string_view> TextsOf(const Batch& batch) {
 
 }  // namespace
 
-StageBodies::StageBodies(RunState& run, const Chunker& chunker)
+StageBodies::StageBodies(RunState& run, const Chunker& chunker, Dispatcher* dispatcher)
     : run_(run),
       chunker_(chunker),
-      retry_(RetryOptionsOf(run.options.flow)),
+      dispatcher_(dispatcher),
       dimensions_(static_cast<std::size_t>(run.space.space.dimensions)),
       packer_(BatchLimits(*run.provider)),
-      rate_limiter_(run.options.flow.requests_per_minute, run.options.flow.model_tokens_per_minute),
       rng_(run.options.seed) {}
 
 void StageBodies::Chunk(Admission& admission) {
@@ -122,6 +116,10 @@ void StageBodies::Pack(const Admission& admission, std::vector<BatchPtr>* closed
     CloseOpen(closed);
     return;
   }
+  if (dispatcher_ != nullptr) {
+    packer_.Lower(dispatcher_->learnt_caps());
+    packer_.SetTokenRatio(dispatcher_->tokens_per_estimated());
+  }
   for (const BatchItem& item : admission.to_buy) {
     const std::string_view text = item.text();
     const PackCost cost{EstimateModelTokens(text), text.size()};
@@ -137,30 +135,49 @@ void StageBodies::Pack(const Admission& admission, std::vector<BatchPtr>* closed
   }
 }
 
-void StageBodies::ReserveTime(Batch& batch) {
-  if (run_.halting() || run_.provider->dialect() == nullptr) return;
-  // A retry pays now for what it sends later: reserving at its own time would hold back all that
-  // come after it.
-  batch.not_before =
-      std::max(batch.not_before, rate_limiter_.Reserve(batch.model_tokens, run_.clock.Now()));
+bool StageBodies::IsOverCaps(const Batch& batch) {
+  if (batch.items.size() < 2) return false;
+  const LearntCaps caps = dispatcher_->learnt_caps();
+  if (caps.inputs_max && batch.items.size() > *caps.inputs_max) return true;
+  return caps.model_tokens_max &&
+         batch.permit->cost.model_tokens > static_cast<double>(*caps.model_tokens_max);
 }
 
 std::optional<TransportJob> StageBodies::Write(Batch& batch) {
-  ++batch.attempt;
-  batch.outcome = {};
+  batch.sent = false;
+  batch.round_trip = {};
+  if (batch.is_given_up) return std::nullopt;
   if (run_.halting()) {
     batch.outcome = Cancelled();
     return std::nullopt;
   }
-  const Dialect* dialect = run_.provider->dialect();
-  if (dialect == nullptr) return std::nullopt;
+  if (dispatcher_ != nullptr && IsOverCaps(batch)) {
+    batch.is_over_caps = true;
+    batch.outcome = Cancelled();
+    return std::nullopt;
+  }
+  ++batch.attempt;
+  ++batch.attempts_here;
+  batch.outcome = {};
+  batch.reply = {};
+  if (dispatcher_ == nullptr) return std::nullopt;
+  Endpoint& endpoint = dispatcher_->endpoint(batch.endpoint);
+  // A retry to the same endpoint sends what the first attempt wrote.
+  const bool is_written = !batch.request.url.empty() && batch.attempts_here > 1 &&
+                          batch.request.is_compressed <= endpoint.compresses_requests();
+  if (!is_written) {
+    batch.request = endpoint.dialect().Write(TextsOf(batch));
+    if (endpoint.compresses_requests() &&
+        batch.request.body.size() >= endpoint.flow().request_gzip_bytes_min) {
+      // What cannot be compressed goes plain.
+      (void)GzipRequest(&batch.request);
+    }
+  }
   TransportJob job;
   job.id = batch.id;
-  // A retry sends what the first attempt wrote.
-  job.request =
-      batch.request.url.empty() ? dialect->Write(TextsOf(batch)) : std::move(batch.request);
-  job.reply_bytes_max = dialect->reply_bytes_max(batch.items.size());
-  job.not_before = batch.not_before;
+  job.request = std::move(batch.request);
+  job.reply_bytes_max = endpoint.dialect().reply_bytes_max(batch.items.size());
+  job.options = endpoint.send_options();
   return job;
 }
 
@@ -168,16 +185,22 @@ void StageBodies::TakeAnswer(Batch& batch, TransportAnswer answer) {
   batch.reply = std::move(answer.reply);
   batch.request = std::move(answer.request);
   batch.sent = answer.sent;
+  batch.round_trip = answer.round_trip;
 }
 
 void StageBodies::Decode(Batch& batch) {
-  if (batch.outcome.kind == Outcome::Kind::kCancelled) return;
+  if (batch.is_given_up || batch.outcome.kind == Outcome::Kind::kCancelled) return;
   batch.vectors.resize(batch.items.size() * dimensions_);
-  if (const Dialect* dialect = run_.provider->dialect(); dialect != nullptr) {
+  if (dispatcher_ != nullptr) {
+    Endpoint& endpoint = dispatcher_->endpoint(batch.endpoint);
     if (batch.reply.transport.code() == Code::kCancelled) {
       batch.outcome = Cancelled();
+    } else if (batch.request.is_compressed && RefusesCompression(batch.reply)) {
+      endpoint.StopCompressing();
+      batch.is_compression_refused = true;
+      batch.outcome.status = Status(Code::kUnavailable, "the server refuses compressed requests");
     } else {
-      batch.outcome = dialect->Read(batch.reply, batch.items.size(), batch.vectors);
+      batch.outcome = endpoint.dialect().Read(batch.reply, batch.items.size(), batch.vectors);
     }
     // A reply is larger than its vectors; it is not needed any more.
     batch.reply.body = {};
@@ -219,13 +242,62 @@ void StageBodies::CountAttempt(const Batch& batch) {
   }
 }
 
-StageBodies::Judgement StageBodies::Judge(Batch& batch) {
-  Judgement judgement;
+Verdict StageBodies::DecideFor(Batch& batch) {
+  if (batch.is_given_up) return {Verdict::Kind::kStop, {}};
+  if (batch.is_over_caps) return {Verdict::Kind::kSplit, {}};
+  RetryFacts facts;
+  RetryOptions retry;
+  if (dispatcher_ != nullptr) {
+    retry = dispatcher_->endpoint(batch.endpoint).retry();
+    facts.elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(run_.clock.Now() -
+                                                                          batch.first_attempt);
+    facts.http_status = batch.reply.status;
+    facts.others_succeed = dispatcher_->OthersSucceed(batch);
+    facts.is_split_off = batch.is_split_off;
+  }
+  Verdict verdict;
   {
     MutexLock lock(mu_);
-    judgement.verdict = Decide(retry_, batch.outcome, batch.attempt, batch.items.size(), rng_);
+    verdict = Decide(retry, batch.outcome, batch.attempts_here, batch.items.size(), rng_, facts);
   }
+  if (verdict.is_server_wait_cut) {
+    Log(LogLevel::kWarning, "the provider asks for a wait of " +
+                                std::to_string(batch.outcome.retry_after->count()) + " ms; " +
+                                std::to_string(verdict.delay.count()) + " ms are waited");
+  }
+  return verdict;
+}
+
+void StageBodies::Stop(Batch& batch, Verdict* verdict) {
+  Status why = batch.outcome.status;
+  if (batch.attempt == 0) {
+    why = dispatcher_->WhyNone();
+  } else if (batch.outcome.kind != Outcome::Kind::kRefused) {
+    why = Status(Code::kUnavailable, batch.outcome.status.message() + " (" +
+                                         std::to_string(batch.attempt) + " attempts)")
+              .WithNext("run the same command again once the provider answers");
+  }
+  if (dispatcher_ != nullptr && !run_.halting() && dispatcher_->MoveOn(batch, why)) {
+    Log(LogLevel::kInfo, "another endpoint takes over: " + why.message());
+    batch.is_given_up = false;
+    *verdict = {Verdict::Kind::kAgain, {}};
+    return;
+  }
+  run_.Fail(why);
+  batch.end = Batch::End::kCancelled;
+}
+
+StageBodies::Judgement StageBodies::Judge(Batch& batch) {
+  Judgement judgement;
   Verdict& verdict = judgement.verdict;
+  verdict = DecideFor(batch);
+  if (batch.permit) dispatcher_->End(batch, verdict.delay);
+  if (batch.is_compression_refused) {
+    // The one send was not about the texts, and the next is of another kind.
+    batch.is_compression_refused = false;
+    --batch.attempts_here;
+    verdict = {Verdict::Kind::kAgain, {}};
+  }
   NoteRefusal(batch, &verdict);
   const bool goes_on =
       verdict.kind == Verdict::Kind::kAgain || verdict.kind == Verdict::Kind::kSplit;
@@ -236,6 +308,7 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
        (batch.outcome.kind == Outcome::Kind::kTransient && batch.reply.status == 0))) {
     batch.maybe_paid_before = true;
   }
+  if (verdict.kind == Verdict::Kind::kStop) Stop(batch, &verdict);
   switch (verdict.kind) {
     case Verdict::Kind::kKeep:
       batch.end = Batch::End::kBought;
@@ -245,21 +318,15 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
       break;
     case Verdict::Kind::kAgain:
       batch.not_before = run_.clock.Now() + verdict.delay;
-      Log(LogLevel::kDebug, "retry " + std::to_string(batch.attempt) + "/" +
-                                std::to_string(retry_.retries_max) + ", waiting " +
+      batch.goes_first = true;
+      Log(LogLevel::kDebug, "Retry attempt " + std::to_string(batch.attempts_here) + ", waiting " +
                                 std::to_string(verdict.delay.count()) +
-                                " ms: " + batch.outcome.status.message());
+                                "ms: " + batch.outcome.status.message());
       break;
     case Verdict::Kind::kSplit:
       judgement.halves = Split(batch);
       break;
     case Verdict::Kind::kStop:
-      run_.Fail(batch.outcome.kind == Outcome::Kind::kRefused
-                    ? batch.outcome.status
-                    : Status(Code::kUnavailable, batch.outcome.status.message() + " (" +
-                                                     std::to_string(batch.attempt) + " attempts)")
-                          .WithNext("run the same command again once the provider answers"));
-      [[fallthrough]];
     case Verdict::Kind::kCancel:
       batch.end = Batch::End::kCancelled;
       break;
@@ -273,6 +340,10 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
 
 void StageBodies::NoteRefusal(const Batch& batch, Verdict* verdict) {
   if (verdict->kind != Verdict::Kind::kSplit && verdict->kind != Verdict::Kind::kDead) return;
+  // An oversize batch is a matter of packing, not of the texts.
+  if (batch.is_over_caps ||
+      (batch.outcome.kind == Outcome::Kind::kOversize && batch.items.size() > 1))
+    return;
   // Once one request was accepted, a refusal is about the texts in it.
   if (accepted_any_.load(std::memory_order_relaxed)) return;
   const std::uint64_t refusals = ++refusals_;
@@ -296,11 +367,19 @@ void StageBodies::NoteRefusal(const Batch& batch, Verdict* verdict) {
 
 std::vector<BatchPtr> StageBodies::Split(Batch& batch) {
   const std::size_t half = batch.items.size() / 2;
+  // That a server lives must show anew: one that dies meanwhile must not cost texts.
+  const std::uint64_t successes =
+      dispatcher_ == nullptr ? 0 : dispatcher_->SuccessesOf(batch.endpoint);
   std::vector<BatchPtr> halves = {NewBatch(), NewBatch()};
   for (std::size_t i = 0; i < batch.items.size(); ++i) {
     Batch& to = *halves[i < half ? 0 : 1];
     to.model_tokens += EstimateModelTokens(batch.items[i].text());
     to.maybe_paid_before = batch.maybe_paid_before;
+    to.goes_first = true;
+    to.endpoint = batch.endpoint;
+    to.first_attempt = batch.first_attempt;
+    to.successes_before = successes;
+    to.is_split_off = batch.is_split_off || batch.outcome.kind == Outcome::Kind::kTransient;
     to.items.push_back(std::move(batch.items[i]));
   }
   // The halves carry everything on; the whole is settled here.

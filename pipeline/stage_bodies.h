@@ -11,17 +11,17 @@
 #include "base/mutex.h"
 #include "base/random.h"
 #include "pipeline/batch.h"
+#include "pipeline/dispatcher.h"
 #include "pipeline/run.h"
 #include "providers/transport.h"
 #include "stages/chunker.h"
 #include "stages/packer.h"
-#include "stages/rate_limiter.h"
 #include "stages/retry_policy.h"
 
 namespace embedflow {
 
-// Threads: Pack and Close run in one serial node, ReserveTime in another; everything else may run
-// several times at once. Nothing here waits.
+// Threads: Pack runs in a serial node; everything else may run several times at once. Nothing here
+// waits.
 class StageBodies {
  public:
   // Refusals that show, while no request was ever accepted, that it is not about the texts:
@@ -31,8 +31,9 @@ class StageBodies {
   static constexpr std::uint64_t kRefusedTextsMax = 3;
   static constexpr std::uint64_t kBadRepliesMax = 3;
 
-  // `run` and `chunker` outlive the bodies.
-  StageBodies(RunState& run, const Chunker& chunker);
+  // `run`, `chunker` and `dispatcher`, which is null for an in-process provider, outlive the
+  // bodies.
+  StageBodies(RunState& run, const Chunker& chunker, Dispatcher* dispatcher);
 
   // Fills the documents' chunks and hashes.
   void Chunk(Admission& admission);
@@ -46,9 +47,8 @@ class StageBodies {
   std::uint64_t open_mark() const { return open_mark_.load(std::memory_order_acquire); }
   BatchPtr NewBatch();
 
-  // Sets the earliest time the batch may be sent.
-  void ReserveTime(Batch& batch);
-  // The job for the transport; nullopt if the batch needs none: computed in process, or cancelled.
+  // The job for the transport; nullopt if the batch needs none: computed in process, cancelled,
+  // given up, or to be split first.
   std::optional<TransportJob> Write(Batch& batch);
   // Takes over an answer of the transport.
   void TakeAnswer(Batch& batch, TransportAnswer answer);
@@ -72,19 +72,21 @@ class StageBodies {
   // at fault.
   void NoteRefusal(const Batch& batch, Verdict* verdict);
   std::vector<BatchPtr> Split(Batch& batch);
+  Verdict DecideFor(Batch& batch);
+  // The caps of requests to learn meanwhile, as far as they are below the provider's own.
+  bool IsOverCaps(const Batch& batch);
+  void Stop(Batch& batch, Verdict* verdict);
 
   // Constant after construction.
   RunState& run_;
   const Chunker& chunker_;
-  const RetryOptions retry_;
+  Dispatcher* const dispatcher_;
   const std::size_t dimensions_;
 
   // Pack node only.
   Packer packer_;
   BatchPtr open_;
   std::uint64_t texts_packed_ = 0;
-  // Rate_limit node only.
-  RateLimiter rate_limiter_;
 
   // Own synchronisation.
   std::atomic<std::uint64_t> open_mark_{0};

@@ -59,7 +59,8 @@ milliseconds BackoffTotal(const RetryOptions& options) {
 Verdict Decide(const RetryOptions& options, const Outcome& outcome, int attempt, std::size_t inputs,
                Rng& rng, const RetryFacts& facts) {
   const Verdict split_or_dead{inputs > 1 ? Verdict::Kind::kSplit : Verdict::Kind::kDead, {}};
-  const int retries_max = facts.is_split_off
+  // Without a success beside it the part may have met an outage, and gets the full time.
+  const int retries_max = facts.is_split_off && facts.others_succeed
                               ? std::min(options.retries_max, options.retries_after_split_max)
                               : options.retries_max;
   switch (outcome.kind) {

@@ -25,8 +25,8 @@ struct RetryOptions {
   std::chrono::milliseconds server_wait_max{120000};  // Longest wait a server may ask for.
   // From a text's first attempt to the start of its last. Unset: retries_max alone decides.
   std::optional<std::chrono::milliseconds> item_deadline;
-  // Of a batch that was split off another because of a server's error: what made the server fail
-  // is then likely one text, and each halving would pay for all retries anew.
+  // Of a batch that was split off another because of a server's error, while others succeed: what
+  // made the server fail is then likely one text, and each halving would pay for all retries anew.
   int retries_after_split_max = 1;
 };
 

@@ -185,6 +185,9 @@ struct TestRun {
 inline PipelineOptions TestOptions() {
   PipelineOptions options;
   options.flow.requests_in_flight_max = 4;
+  options.flow.retry_delay = std::chrono::milliseconds(2);
+  // Faults at random now and then come five in a row.
+  options.flow.circuit_breaker = std::nullopt;
   return options;
 }
 

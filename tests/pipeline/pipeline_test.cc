@@ -4,8 +4,6 @@
 
 #include <stdexcept>
 
-#include "corpus/access.h"
-#include "pipeline/stage_bodies.h"
 #include "tests/pipeline/harness.h"
 
 namespace embedflow {
@@ -209,21 +207,27 @@ TEST(Pipeline, AServerThatRefusesEverythingIsNotBisectedAndTheMendedRunIsWhole) 
   }
 }
 
-TEST(Pipeline, ARetryThatWaitsHoldsNothingElseBack) {
+TEST(Pipeline, ARetryThatWaitsHoldsNoSlotAndNothingElseBack) {
+  // With one request in flight at most, all others pass the one that was asked to wait.
   ScratchDirectory scratch;
-  Result<std::unique_ptr<Corpus>> corpus = Corpus::Open(scratch.corpus(), Corpus::Mode::kCreate);
-  ASSERT_TRUE(corpus.ok());
-  RunState run(*CorpusAccess::store(**corpus), WireProvider(), TestOptions(), SystemClock());
-  run.space.space = run.provider->space();
-  const std::unique_ptr<Chunker> chunker = MakeChunker({});
-  StageBodies bodies(run, *chunker);
-  const BatchPtr retried = bodies.NewBatch(), next = bodies.NewBatch();
-  retried->not_before = SystemClock().Now() + std::chrono::minutes(2);
-  const TimePoint asked = retried->not_before;
-  bodies.ReserveTime(*retried);
-  bodies.ReserveTime(*next);
-  EXPECT_EQ(retried->not_before, asked);
-  EXPECT_LE(next->not_before, SystemClock().Now());
+  ListSource source(Documents(320));
+  std::vector<bool> refused;
+  const auto server = [&refused](const HttpRequest& request, std::uint64_t attempt) {
+    refused.push_back(refused.empty());
+    if (!refused.back()) return GoodReply(request);
+    EXPECT_EQ(attempt, 1u);
+    HttpReply reply = ErrorReply(429);
+    reply.headers = {{"retry-after-ms", "1500"}};
+    return reply;
+  };
+  PipelineOptions options = TestOptions();
+  options.flow.requests_in_flight_max = 1;
+  const TestRun run = RunOver(scratch.corpus(), source, server, options);
+  ASSERT_TRUE(run.status.ok()) << run.status.ToString();
+  EXPECT_EQ(run.summary.documents.ingested, 320u);
+  EXPECT_EQ(run.summary.provider.throttled, 1u);
+  EXPECT_GT(run.summary.seconds, 1.4);
+  EXPECT_LT(run.summary.seconds, 10.0);
 }
 
 TEST(Pipeline, AChangedMetricMakesTheIndexAnew) {
