@@ -34,7 +34,7 @@ set(rooms include base simulator providers sources store vector stages corpus pi
 set(homes
   "tbb/=pipeline" "oneapi/=pipeline"
   "curl/=providers"
-  "rapidjson/=base/json_reader.cc" "toml++/=base/toml_reader.cc"
+  "rapidjson/=tests" "toml++/=base/toml_reader.cc"
   "sqlite3.h=store" "lmdb.h=store"
   "faiss/=vector" "omp.h=vector"
   "CLI/=cli"
