@@ -140,9 +140,10 @@ Reading ReadBadRequest(const Facts& facts, const ProviderNames& names) {
     return KeyRefused(names);
   }
   const bool is_too_long = HoldsAny(facts.words, kTextTooLong);
-  if (facts.Says("max_tokens_per_request") || facts.Says("3210") ||
-      (!is_too_long &&
-       (HoldsAny(facts.words, kBatchTooLarge) || ReadLearntCaps(facts.words) != LearntCaps()))) {
+  const bool is_batch_too_large = facts.Says("max_tokens_per_request") || facts.Says("3210") ||
+                                  HoldsAny(facts.words, kBatchTooLarge) ||
+                                  ReadLearntCaps(facts.words) != LearntCaps();
+  if (is_batch_too_large && !is_too_long) {
     return Oversize();
   }
   return {Kind::kInvalid, Code::kRefused, is_too_long ? "text_too_long" : "invalid_input", {}};

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "embedflow/provider.h"
 
 namespace embedflow {
@@ -252,6 +254,35 @@ TEST(Golden, Replies) {
     for (const std::size_t inputs : {std::size_t{1}, std::size_t{3}}) {
       std::vector<float> others(inputs * kDimensions);
       EXPECT_EQ(provider->dialect()->Read(reply, inputs, others).kind, Kind::kBadReply) << row.file;
+    }
+  }
+}
+
+// Whatever is cut off, nothing of the rest is taken; whatever is spoilt, nothing breaks, and what
+// is taken for vectors can be kept.
+TEST(Golden, CutAndSpoiltRepliesAreRefusedOrUsable) {
+  const std::uint64_t seed = 20261122;
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  Rng rng(seed);
+  for (const ReplyRow& row : kReplies) {
+    const auto provider = Small(DialectOf(row.file), row.dtype);
+    ASSERT_NE(provider, nullptr) << row.file;
+    const std::string whole = Golden(row.file);
+    std::vector<float> vectors(2 * kDimensions);
+    HttpReply reply;
+    reply.status = 200;
+    for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
+      reply.body = whole.substr(0, bytes);
+      EXPECT_EQ(provider->dialect()->Read(reply, 2, vectors).kind, Kind::kBadReply)
+          << row.file << " cut to " << bytes;
+    }
+    for (int round = 0; round < 500; ++round) {
+      reply.body = whole;
+      for (std::uint64_t i = 0; i <= rng.Below(3); ++i) {
+        reply.body[rng.Below(whole.size())] = "\"[]{},:0-.eE\\nx\xff"[rng.Below(17)];
+      }
+      if (provider->dialect()->Read(reply, 2, vectors).kind != Kind::kOk) continue;
+      for (const float value : vectors) ASSERT_TRUE(std::isfinite(value)) << reply.body;
     }
   }
 }
