@@ -11,7 +11,7 @@ namespace {
 using Bucket = AllowanceState::Bucket;
 
 constexpr double kNsPerMinute = 60e9;
-constexpr std::int64_t kSlotNs = 60'000'000'000 / 256;
+constexpr std::int64_t kSlotNs = 60'000'000'000 / 512;
 
 // Pacing uses 99 % of a rate. Time lost by waking up late is made up for, up to kSavedSeconds, but
 // never faster than 99.4 %, and at most kGroup* at once: so no window of one second or more holds
@@ -23,8 +23,9 @@ constexpr double kGroupSeconds = 0.004;
 // Tokens are not spaced further: one request holds more than a moment's share anyway, nobody counts
 // them over one second, and beside a limit of requests a run of small ones must be made up for.
 constexpr double kTokenGroupSeconds = kSavedSeconds;
+constexpr double kUnitKept = 0.9;
 // Of a minute's tokens, for what bills of requests under way may bring above their estimates.
-constexpr double kTokenWindowShare = 0.995;
+constexpr double kTokenWindowShare = 0.997;
 // A remainder this far below what our own use explains is somebody else's doing.
 constexpr double kForeignShare = 0.02;
 constexpr double kForeignMin = 1;  // A request that left the window while the reply was on its way.
@@ -79,18 +80,19 @@ struct Kind {
   Bucket AllowanceState::*bucket;
   double AllowanceCost::*cost;
   std::optional<double> AllowanceLimits::*limit;
+  bool is_spaced;
   double group_seconds;
   double window_share;
   double ramp_free;
 };
 constexpr double kNoRamp = kRateMax;
 constexpr std::array<Kind, 3> kKinds{{
-    {&AllowanceState::requests, &AllowanceCost::requests, &AllowanceLimits::requests, kGroupSeconds,
+    {&AllowanceState::requests, &AllowanceCost::requests, &AllowanceLimits::requests, true,
+     kGroupSeconds, 1.0, kNoRamp},
+    {&AllowanceState::inputs, &AllowanceCost::inputs, &AllowanceLimits::inputs, true, kGroupSeconds,
      1.0, kNoRamp},
-    {&AllowanceState::inputs, &AllowanceCost::inputs, &AllowanceLimits::inputs, kGroupSeconds, 1.0,
-     kNoRamp},
     {&AllowanceState::model_tokens, &AllowanceCost::model_tokens, &AllowanceLimits::model_tokens,
-     kTokenGroupSeconds, kTokenWindowShare, kRampFreeTokens},
+     false, kTokenGroupSeconds, kTokenWindowShare, kRampFreeTokens},
 }};
 
 void SetRate(Bucket* bucket) {
@@ -100,9 +102,13 @@ void SetRate(Bucket* bucket) {
 void Clip(Bucket* bucket, const Kind& kind) {
   const double per_second = bucket->per_minute / 60;
   const double debt = -kDebtMinutesMax * bucket->per_minute;
-  bucket->level = std::clamp(bucket->level, debt, per_second * kPace * kSavedSeconds);
-  bucket->spacing =
-      std::clamp(bucket->spacing, debt, per_second * kSpacingPace * kind.group_seconds);
+  // Where single requests are larger than that, they are what is saved up for while the window
+  // keeps one back.
+  const double unit = kind.is_spaced ? 0 : bucket->unit;
+  bucket->level =
+      std::clamp(bucket->level, debt, std::max(unit, per_second * kPace * kSavedSeconds));
+  bucket->spacing = std::clamp(bucket->spacing, debt,
+                               std::max(unit, per_second * kSpacingPace * kind.group_seconds));
 }
 
 // Brings the state to `now`; a clock that went back stands still. Returns the time in force.
@@ -240,7 +246,10 @@ std::optional<TimePoint> AllowanceRules::Take(AllowanceState* state, const Allow
   }
   if (wait < static_cast<double>(kReadyNs)) {
     for (const Kind& kind : kKinds) {
-      Charge(&(state->*kind.bucket), kind, Sane(cost.*kind.cost), from);
+      Bucket* bucket = &(state->*kind.bucket);
+      const double taken = Sane(cost.*kind.cost);
+      bucket->unit = std::max(taken, bucket->unit * kUnitKept);
+      Charge(bucket, kind, taken, from);
     }
     return std::nullopt;
   }

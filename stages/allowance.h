@@ -41,13 +41,14 @@ struct AllowanceLimits {
 // Trivially copyable: it is written to a shared file as it is. Times are nanoseconds of the
 // machine's steady clock.
 struct AllowanceState {
-  // The last minute in 256 slots; the slot in use and one more keep it a full minute however the
+  // The last minute in 512 slots; the slot in use and one more keep it a full minute however the
   // times fall.
-  static constexpr std::size_t kSlots = 258;
+  static constexpr std::size_t kSlots = 514;
   struct Bucket {
     double per_minute = 0;  // The rate in force; 0: not limited.
     double level = 0;       // What pacing at 99 % of the rate has saved up. Negative: a debt.
     double spacing = 0;     // The same at 99.4 %, but nearly nothing is saved up.
+    double unit = 0;        // About the largest of the last costs.
     double goal = 0;        // The rate allowed by settings and headers; 0: not limited.
     double ramp = 0;        // The rate that a ramp has reached so far; `per_minute` keeps below.
     std::array<float, kSlots> taken{};  // By slot number modulo kSlots.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <iostream>
 #include <limits>
 #include <queue>
 #include <string>
@@ -296,9 +297,13 @@ TEST(Allowance, LargeRequestsGetWhatAStrictServerWouldGiveAnybody) {
   // Requests of up to a third of a minute's tokens: no sliding minute can be filled to 98 % with
   // them, so the yardstick is a client that asks the server itself before each request.
   for (const std::uint64_t seed : {11u, 12u, 13u}) {
-    for (const double most : {0.02e6, 0.1e6, 0.3e6}) {
+    for (const double most : {0.01e6, 0.02e6, 0.1e6, 0.3e6}) {
       SCOPED_TRACE("seed " + std::to_string(seed) + ", up to " + std::to_string(most));
-      const Case test{.name = "large", .tpm = 1e6, .tokens_least = most / 10, .tokens_most = most};
+      const Case test{.name = "large",
+                      .tpm = 1e6,
+                      .tokens_least = most / 10,
+                      .tokens_most = most,
+                      .run_s = 7200};
       StrictServer server = ServerFor(test, Enforcement::kSliding);
       const Used used = Driver(test, &server, seed).Run();
       EXPECT_EQ(used.refused, 0u);
@@ -310,7 +315,9 @@ TEST(Allowance, LargeRequestsGetWhatAStrictServerWouldGiveAnybody) {
       }
       // The oracle starts with a burst of a whole minute's tokens; spacing does not.
       const double best = (oracle.tokens_used - test.tpm) / (test.tpm * (test.run_s - 60) / 60);
-      EXPECT_GE(used.tokens, 0.95 * std::min(best, 1.0));
+      std::cout << "up to " << most << " tokens: " << 100 * used.tokens
+                << " % of the allowance, at best " << 100 * best << " %\n";
+      EXPECT_GE(used.tokens, (most > 0.02e6 ? 0.96 : 0.985) * std::min(best, 1.0));
     }
   }
 }
