@@ -39,7 +39,7 @@ struct SimulatorRequest {
   std::vector<std::string> texts;
   std::optional<std::int64_t> dimensions;
   std::optional<bool> truncates;  // Whether too long texts shall be cut.
-  bool has_input = false;         // A member for texts is there.
+  bool has_input = false;         // The member for texts is there, under the shape's name.
   bool has_input_type = false;    // Cohere needs one.
   bool has_token_ids = false;     // Numbers in place of texts.
   std::string body_error;         // Why the body could not be read; empty if it could.

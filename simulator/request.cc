@@ -55,6 +55,26 @@ bool IsOneOf(std::string_view name, std::initializer_list<std::string_view> name
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+// Whether texts stand under this name in requests of a shape.
+bool IsInputOf(SimulatorShape shape, std::string_view name) {
+  switch (shape) {
+    case SimulatorShape::kOpenAi:
+    case SimulatorShape::kOllama:
+      return name == "input";
+    case SimulatorShape::kCohere:
+      return name == "texts";
+    case SimulatorShape::kGemini:
+      return name == "requests";
+    case SimulatorShape::kGeminiSingle:
+      return name == "content";
+    case SimulatorShape::kTei:
+      return name == "inputs";
+    case SimulatorShape::kLlamaCpp:
+      return name == "content" || name == "input";
+  }
+  return false;
+}
+
 // Takes the members that any dialect has; what it does not know it passes over.
 class BodyHandler final : public JsonHandler {
  public:
@@ -89,7 +109,7 @@ class BodyHandler final : public JsonHandler {
     key_ = name;
     if (depth_ == 1) {
       top_ = name;
-      request_->has_input |= IsOneOf(name, {"input", "inputs", "texts", "content", "requests"});
+      request_->has_input |= IsInputOf(request_->shape, name);
     }
     return true;
   }
