@@ -6,8 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <vector>
 
 #include "tests/fakes/flaky_server.h"
@@ -46,6 +49,85 @@ class FullListener {
   sockaddr_in address_{};
   std::vector<int> knocking_;
 };
+
+// Answers the first request of every connection and resets the connection once the second is read:
+// not one byte of a reply, on a connection that worked.
+class ResettingServer {
+ public:
+  ResettingServer() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(listener_, 8), 0);
+    EXPECT_EQ(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { Serve(); });
+  }
+  ~ResettingServer() {
+    ::shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    ::close(listener_);
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/v1"; }
+  std::uint64_t requests() const { return requests_; }
+
+ private:
+  void Serve() {
+    while (true) {
+      const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+      if (fd < 0) return;
+      Converse(fd);
+      ::close(fd);
+    }
+  }
+  // The requests of these tests end with "]}".
+  void Converse(int fd) {
+    std::string read;
+    char piece[4096];
+    for (int on_connection = 1;;) {
+      const ssize_t got = ::recv(fd, piece, sizeof piece, 0);
+      if (got <= 0) return;
+      read.append(piece, static_cast<std::size_t>(got));
+      if (!read.ends_with("]}")) continue;
+      read.clear();
+      ++requests_;
+      if (on_connection++ > 1) {
+        const linger at_once{1, 0};
+        ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        return;
+      }
+      constexpr std::string_view kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+      if (::send(fd, kReply.data(), kReply.size(), MSG_NOSIGNAL) < 0) return;
+    }
+  }
+
+  const int listener_;
+  int port_ = 0;
+  std::atomic<std::uint64_t> requests_{0};
+  std::thread thread_;
+};
+
+// F1 by a reset in place of a close: the same, and just as silent if nobody stops it.
+TEST(Faults, AResetOfAUsedConnectionIsNotSentAgain) {
+  ResettingServer server;
+  ReactorOptions options;
+  options.connections_max = 1;
+  Wire wire(options);
+  std::uint64_t lost = 0;
+  for (std::uint64_t i = 1; i <= 8; ++i) {
+    const TransportAnswer answer = wire.Send(PostTo(server.url()));
+    EXPECT_TRUE(answer.sent);
+    EXPECT_EQ(server.requests(), i);
+    if (answer.reply.status == 200) continue;
+    ++lost;
+    EXPECT_EQ(answer.reply.transport.word(), "connection_lost");
+  }
+  EXPECT_EQ(lost, 4u);
+  EXPECT_EQ(wire.transport().sends(), 8u);
+  wire.Destroy();
+}
 
 // N3.
 TEST(Faults, AStalledConnectEndsWithItsOwnTimeout) {
