@@ -390,9 +390,10 @@ Result<std::unique_ptr<Transport>> MakeCurlReactor(const ReactorOptions& options
                                                    TransportSink sink) {
   EF_RETURN_IF_ERROR(CheckReactorOptions(options));
   EF_RETURN_IF_ERROR(StartCurl());
-  ReactorOptions trusting = options;
-  TakeTrustFromEnvironment(&trusting);
-  auto reactor = std::make_unique<Reactor>(trusting, clock, std::move(sink));
+  ReactorOptions within = options;
+  TakeTrustFromEnvironment(&within);
+  within.connections_max = ConnectionsWithinFiles(options.connections_max);
+  auto reactor = std::make_unique<Reactor>(within, clock, std::move(sink));
   EF_RETURN_IF_ERROR(reactor->Start());
   return std::unique_ptr<Transport>(std::move(reactor));
 }

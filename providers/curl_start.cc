@@ -1,7 +1,10 @@
 #include "providers/curl_start.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
+#include <sys/resource.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <mutex>
@@ -12,6 +15,12 @@
 
 namespace embedflow {
 namespace {
+
+// With so many files besides the connections nobody needs to count.
+constexpr std::size_t kFilesAlwaysEnough = 512;
+// What is opened later: inputs one after the other, the index's file, directories to sync, and the
+// pairs of sockets with which curl's threads that ask for names report.
+constexpr std::size_t kFilesOfOthers = 12;
 
 void LogProxies() {
   // As libcurl reads them: http_proxy in small letters only.
@@ -37,6 +46,22 @@ Status StartCurl() {
   });
   if (code == CURLE_OK) return {};
   return {Code::kInternal, std::string("curl cannot be started: ") + curl_easy_strerror(code)};
+}
+
+std::size_t ConnectionsWithinFiles(std::size_t wanted) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted + kFilesAlwaysEnough)
+    return wanted;
+  std::size_t free = 0;
+  for (int fd = 0; fd < static_cast<int>(limit.rlim_cur); ++fd) {
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) ++free;
+  }
+  const std::size_t room = free > kFilesOfOthers ? free - kFilesOfOthers : 1;
+  if (room >= wanted) return wanted;
+  Log(LogLevel::kWarning, "at most " + std::to_string(room) + " connections at once instead of " +
+                              std::to_string(wanted) + ": no more than " +
+                              std::to_string(limit.rlim_cur) + " files may be open (ulimit -n)");
+  return room;
 }
 
 void TakeTrustFromEnvironment(ReactorOptions* options) {

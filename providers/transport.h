@@ -91,7 +91,9 @@ struct ReactorOptions {
   std::string ca_file;
   std::string ca_directory;
   // Limits.
-  std::size_t connections_max = 10;  // Under way at once, whatever the host, in [1, 1024].
+  // Under way at once, whatever the host, in [1, 1024]. Fewer where the process may not open as
+  // many files; the log says so.
+  std::size_t connections_max = 10;
   // Of them to one host. Hosts take turns all the same. Unset: connections_max.
   std::optional<std::size_t> host_connections_max;
   std::size_t header_bytes_max = 64u << 10;
