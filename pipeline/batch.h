@@ -93,6 +93,7 @@ struct Batch {
   HttpRequest request;
   HttpReply reply;
   Duration round_trip{};
+  std::shared_ptr<ReplyReader> reader;  // Of the last attempt; fills `vectors`.
   Outcome outcome;
   std::vector<float> vectors;      // Row i for items[i], when the outcome is kOk.
   bool sent = false;               // The last attempt left this machine.

@@ -45,16 +45,24 @@ std::size_t InFlightMax(const PipelineOptions& run) {
   return sum;
 }
 
-// What a run may hold besides the index. Admitted documents with room for their vectors; for a
-// server, the replies of those vectors, of which a float in JSON takes up to 32 bytes where a
-// vector takes 4; a group on its way to disk, in the writer and as dirty pages; and the rest, which
-// does not grow: code, caches, read buffers, what malloc keeps (measured: 2 GB of JSON Lines, 2.3
-// million chunks of 512 dimensions, peaked at 239 MB where this says 256 MiB).
+bool DecodesWhileItArrives(const Dialect& dialect) {
+  std::vector<float> row(static_cast<std::size_t>(dialect.space().dimensions));
+  return dialect.NewReader(1, row) != nullptr;
+}
+
+// What a run may hold besides the index. Admitted documents with room for their vectors, which are
+// decoded while they arrive; for a dialect that needs whole replies those as well, of which a float
+// in JSON takes up to 32 bytes where a vector takes 4; a group on its way to disk, in the writer
+// and as dirty pages; and the rest, which does not grow: code, caches, read buffers, what malloc
+// keeps (measured: 2 GB of JSON Lines, 2.3 million chunks of 512 dimensions, peaked at 239 MB where
+// this says 256 MiB).
 std::size_t MemoryBoundBytes(const Provider& provider, const FlowOptions& flow) {
   constexpr std::size_t kFixedBytes = 176u << 20;
   constexpr std::size_t kReplyFactor = 8;
-  const std::size_t replies =
-      provider.dialect() == nullptr ? 0 : kReplyFactor * flow.admitted_bytes_max;
+  const Dialect* dialect = provider.dialect();
+  const std::size_t replies = dialect == nullptr || DecodesWhileItArrives(*dialect)
+                                  ? 0
+                                  : kReplyFactor * flow.admitted_bytes_max;
   return kFixedBytes + flow.admitted_bytes_max + replies + 2 * DiskWriter::kGroupBytes;
 }
 

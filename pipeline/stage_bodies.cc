@@ -178,6 +178,9 @@ std::optional<TransportJob> StageBodies::Write(Batch& batch) {
   job.request = std::move(batch.request);
   job.reply_bytes_max = endpoint.dialect().reply_bytes_max(batch.items.size());
   job.options = endpoint.send_options();
+  batch.vectors.resize(batch.items.size() * dimensions_);
+  batch.reader = endpoint.dialect().NewReader(batch.items.size(), batch.vectors);
+  job.reader = batch.reader;
   return job;
 }
 
@@ -190,7 +193,6 @@ void StageBodies::TakeAnswer(Batch& batch, TransportAnswer answer) {
 
 void StageBodies::Decode(Batch& batch) {
   if (batch.is_given_up || batch.outcome.kind == Outcome::Kind::kCancelled) return;
-  batch.vectors.resize(batch.items.size() * dimensions_);
   if (dispatcher_ != nullptr) {
     Endpoint& endpoint = dispatcher_->endpoint(batch.endpoint);
     if (batch.reply.transport.code() == Code::kCancelled) {
@@ -200,11 +202,14 @@ void StageBodies::Decode(Batch& batch) {
       batch.is_compression_refused = true;
       batch.outcome.status = Status(Code::kUnavailable, "the server refuses compressed requests");
     } else {
-      batch.outcome = endpoint.dialect().Read(batch.reply, batch.items.size(), batch.vectors);
+      batch.outcome = batch.reader != nullptr
+                          ? batch.reader->Finish(batch.reply)
+                          : endpoint.dialect().Read(batch.reply, batch.items.size(), batch.vectors);
     }
-    // A reply is larger than its vectors; it is not needed any more.
+    batch.reader.reset();
     batch.reply.body = {};
   } else {
+    batch.vectors.resize(batch.items.size() * dimensions_);
     Embed(*run_.provider->embedder(), batch);
   }
   CountAttempt(batch);

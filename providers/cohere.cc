@@ -33,8 +33,8 @@ class Cohere final : public HttpDialect {
     *body += extra_members() + "}";
   }
 
-  Status ReadBody(std::string_view body, std::size_t inputs, std::span<float> vectors,
-                  std::optional<std::uint64_t>* model_tokens) const override {
+  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
+                                             std::span<float> vectors) const override {
     PositionalShape shape;
     shape.rows = {{"embeddings", Type()}};
     // Older models have no base64 and answer with floats.
@@ -42,7 +42,7 @@ class Cohere final : public HttpDialect {
       shape.rows.push_back({"embeddings", "float"});
     shape.model_tokens = {"meta", "billed_units", "input_tokens"};
     shape.dtype = options().output_dtype;
-    return ReadPositional(body, shape, inputs, space().dimensions, vectors, model_tokens);
+    return NewPositionalHandler(std::move(shape), inputs, space().dimensions, vectors);
   }
 
   std::size_t reply_bytes_besides() const override {

@@ -143,6 +143,7 @@ Status CurlTransfer::Start(TransportJob job) {
   job_ = std::move(job);
   reply_ = {};
   header_bytes_ = 0;
+  body_bytes_ = 0;
   sends_of_this_ = 0;
   stop_ = Stop::kNone;
   error_.fill('\0');
@@ -322,11 +323,16 @@ curl_socket_t CurlTransfer::OnOpenSocket(void* self, curlsocktype,
 
 std::size_t CurlTransfer::OnBody(char* data, std::size_t, std::size_t bytes, void* self) noexcept {
   auto* transfer = static_cast<CurlTransfer*>(self);
-  std::string& body = transfer->reply_.body;
-  const std::size_t room =
-      transfer->BodyBytesMax() - std::min(body.size(), transfer->BodyBytesMax());
+  const std::size_t bytes_max = transfer->BodyBytesMax();
+  const std::size_t room = bytes_max - std::min(transfer->body_bytes_, bytes_max);
+  const std::string_view piece(data, std::min(bytes, room));
+  transfer->body_bytes_ += piece.size();
   try {
-    body.append(data, std::min(bytes, room));
+    if (transfer->job_.reader != nullptr && transfer->ReplyStatus() < 300) {
+      transfer->job_.reader->Take(piece);
+    } else {
+      transfer->reply_.body.append(piece);
+    }
   } catch (...) {
     transfer->stop_ = Stop::kNoMemory;
     return 0;

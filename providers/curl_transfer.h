@@ -109,6 +109,7 @@ class CurlTransfer {
   curl_slist* headers_ = nullptr;
   HttpReply reply_;
   std::size_t header_bytes_ = 0;
+  std::size_t body_bytes_ = 0;
   int sends_of_this_ = 0;
   TimePoint sent_at_{};
   Stop stop_ = Stop::kNone;

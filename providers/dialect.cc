@@ -119,19 +119,43 @@ HttpRequest HttpDialect::Write(std::span<const std::string_view> texts) const {
   return request;
 }
 
+class HttpDialect::StreamedReply final : public ReplyReader {
+ public:
+  StreamedReply(const HttpDialect& dialect, std::unique_ptr<VectorsHandler> handler)
+      : dialect_(dialect), reader_(std::move(handler)) {}
+
+  void Take(std::string_view piece) override { reader_.Take(piece); }
+
+  Outcome Finish(const HttpReply& reply) override {
+    const std::int64_t now_ms = SystemClock().WallMillis();
+    const ProviderNames& names = dialect_.names_;
+    if (!HasContent(reply)) return ReadFailure(reply, names, now_ms);
+    Outcome outcome;
+    outcome.hints = ReadRateHints(reply, now_ms);
+    outcome.status = reader_.Finish(&outcome.model_tokens);
+    outcome.kind = outcome.status.ok() ? Outcome::Kind::kOk : Outcome::Kind::kBadReply;
+    if (!outcome.status.ok()) {
+      outcome.status = outcome.status.WithContext(names.provider + " at " + names.place);
+    }
+    return outcome;
+  }
+
+ private:
+  const HttpDialect& dialect_;
+  VectorsReader reader_;
+};
+
+std::unique_ptr<ReplyReader> HttpDialect::NewReader(std::size_t inputs,
+                                                    std::span<float> vectors) const {
+  EF_CHECK(vectors.size() == inputs * static_cast<std::size_t>(options_.space.dimensions));
+  return std::make_unique<StreamedReply>(*this, NewHandler(inputs, vectors));
+}
+
 Outcome HttpDialect::Read(const HttpReply& reply, std::size_t inputs,
                           std::span<float> vectors) const {
-  EF_CHECK(vectors.size() == inputs * static_cast<std::size_t>(options_.space.dimensions));
-  const std::int64_t now_ms = SystemClock().WallMillis();
-  if (!HasContent(reply)) return ReadFailure(reply, names_, now_ms);
-  Outcome outcome;
-  outcome.hints = ReadRateHints(reply, now_ms);
-  outcome.status = ReadBody(reply.body, inputs, vectors, &outcome.model_tokens);
-  outcome.kind = outcome.status.ok() ? Outcome::Kind::kOk : Outcome::Kind::kBadReply;
-  if (!outcome.status.ok()) {
-    outcome.status = outcome.status.WithContext(names_.provider + " at " + names_.place);
-  }
-  return outcome;
+  const std::unique_ptr<ReplyReader> reader = NewReader(inputs, vectors);
+  if (HasContent(reply)) reader->Take(reply.body);
+  return reader->Finish(reply);
 }
 
 std::size_t HttpDialect::reply_bytes_max(std::size_t inputs) const {

@@ -20,6 +20,7 @@
 #include "providers/key.h"
 #include "providers/output_dtype.h"
 #include "providers/url.h"
+#include "providers/vectors_reader.h"
 
 namespace embedflow {
 
@@ -69,6 +70,7 @@ class HttpDialect : public Dialect {
   RequestLimits limits() const final { return options_.limits; }
   HttpRequest Write(std::span<const std::string_view> texts) const final;
   Outcome Read(const HttpReply& reply, std::size_t inputs, std::span<float> vectors) const final;
+  std::unique_ptr<ReplyReader> NewReader(std::size_t inputs, std::span<float> vectors) const final;
   std::size_t reply_bytes_max(std::size_t inputs) const final;
   std::string allowance_id() const final { return allowance_id_; }
   std::string place() const final { return names_.place; }
@@ -77,9 +79,9 @@ class HttpDialect : public Dialect {
   // Appends a JSON object that asks for the vectors of `texts`. Before the brace that closes it
   // come extra_members().
   virtual void WriteBody(std::span<const std::string_view> texts, std::string* body) const = 0;
-  // Reads the body of a reply of 2xx, as ReadEmbeddings() does.
-  virtual Status ReadBody(std::string_view body, std::size_t inputs, std::span<float> vectors,
-                          std::optional<std::uint64_t>* model_tokens) const = 0;
+  // What reads the body of a reply of 2xx into `vectors`.
+  virtual std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
+                                                     std::span<float> vectors) const = 0;
   // Bytes of a reply that do not grow with the number of vectors.
   virtual std::size_t reply_bytes_besides() const;
 
@@ -87,6 +89,7 @@ class HttpDialect : public Dialect {
   const std::string& extra_members() const { return options_.extra_members; }
 
  private:
+  class StreamedReply;
   friend Result<std::shared_ptr<const Provider>> MakeDialect(const DialectInfo& info,
                                                              DialectOptions options);
   void Connect(const DialectInfo& info, const Url& url, const Secret& key);

@@ -6,20 +6,17 @@
 #include <vector>
 
 #include "base/check.h"
-#include "base/json_reader.h"
 #include "base/utf8.h"
-#include "providers/error_reply.h"
 #include "providers/floats.h"
 
 namespace embedflow {
 namespace {
 
-constexpr int kDepthMax = 64;
 // Above this a count of tokens is a mistake.
 constexpr std::uint64_t kModelTokensMax = std::uint64_t{1} << 53;
 
 // Collects the vectors in the order in which they come; Finish() puts them into place.
-class ReplyHandler final : public JsonHandler {
+class ReplyHandler final : public VectorsHandler {
  public:
   ReplyHandler(std::size_t inputs, std::size_t dimensions, OutputDtype dtype,
                std::span<float> vectors)
@@ -43,14 +40,12 @@ class ReplyHandler final : public JsonHandler {
   bool StartArray() override;
   bool EndArray() override;
 
-  // Empty unless an event was refused.
-  const std::string& refusal() const { return refusal_; }
-  bool has_error() const { return has_error_; }
-  std::optional<std::uint64_t> model_tokens() const {
+  const std::string& refusal() const override { return refusal_; }
+  bool has_error() const override { return has_error_; }
+  std::optional<std::uint64_t> model_tokens() const override {
     return total_tokens_ ? total_tokens_ : prompt_tokens_;
   }
-  // What is wrong with the reply as a whole; empty if every row now stands in its place.
-  std::string Finish();
+  std::string Finish() override;
 
  private:
   enum class Where { kStart, kTop, kData, kEntry, kEmbedding, kUsage, kEnd };
@@ -268,26 +263,13 @@ std::string ReplyHandler::Finish() {
   return {};
 }
 
-Status BadReply(std::string message) {
-  return Status(Code::kUnavailable, std::move(message)).WithWord("bad_reply");
-}
-
 }  // namespace
 
-Status ReadEmbeddings(std::string_view body, std::size_t inputs, int dimensions,
-                      std::span<float> vectors, std::optional<std::uint64_t>* model_tokens,
-                      OutputDtype dtype) {
+std::unique_ptr<VectorsHandler> NewEmbeddingsHandler(std::size_t inputs, int dimensions,
+                                                     std::span<float> vectors, OutputDtype dtype) {
   EF_CHECK(dimensions > 0 && vectors.size() == inputs * static_cast<std::size_t>(dimensions));
-  if (const std::size_t at = FindInvalidUtf8(body); at != std::string_view::npos)
-    return BadReply("the reply is not UTF-8 at byte " + std::to_string(at));
-  ReplyHandler handler(inputs, static_cast<std::size_t>(dimensions), dtype, vectors);
-  const Status parsed = ParseJson(body, kDepthMax, &handler);
-  if (!handler.refusal().empty()) return BadReply(handler.refusal());
-  if (!parsed.ok()) return BadReply("the reply is " + parsed.message());
-  if (handler.has_error()) return BadReply("the reply holds an error: " + DescribeError(body));
-  if (std::string why = handler.Finish(); !why.empty()) return BadReply(std::move(why));
-  *model_tokens = handler.model_tokens();
-  return {};
+  return std::make_unique<ReplyHandler>(inputs, static_cast<std::size_t>(dimensions), dtype,
+                                        vectors);
 }
 
 }  // namespace embedflow

@@ -5,24 +5,20 @@
 #define EMBEDFLOW_PROVIDERS_EMBEDDINGS_REPLY_H_
 
 #include <cstddef>
-#include <cstdint>
-#include <optional>
+#include <memory>
 #include <span>
-#include <string_view>
 
-#include "embedflow/status.h"
 #include "providers/output_dtype.h"
+#include "providers/vectors_reader.h"
 
 namespace embedflow {
 
-// Reads `body` into `vectors`, which holds `inputs` rows of `dimensions` floats, row i for text i.
-// Rows are placed by `index`; where no entry has one, by position. `model_tokens` is set where the
-// reply says what was billed. Numbers are read as `dtype`; base64 is float32 and nothing else.
-// Errors: kUnavailable ("bad_reply") for anything that is not exactly
-// `inputs` usable vectors; `vectors` means nothing then.
-Status ReadEmbeddings(std::string_view body, std::size_t inputs, int dimensions,
-                      std::span<float> vectors, std::optional<std::uint64_t>* model_tokens,
-                      OutputDtype dtype = OutputDtype::kFloat);
+// Reads a reply into `vectors`, which holds `inputs` rows of `dimensions` floats, row i for text i.
+// Rows are placed by `index`; where no entry has one, by position. Numbers are read as `dtype`;
+// base64 is float32 and nothing else.
+std::unique_ptr<VectorsHandler> NewEmbeddingsHandler(std::size_t inputs, int dimensions,
+                                                     std::span<float> vectors,
+                                                     OutputDtype dtype = OutputDtype::kFloat);
 
 }  // namespace embedflow
 

@@ -39,12 +39,12 @@ class Gemini final : public HttpDialect {
     *body += "]}";
   }
 
-  Status ReadBody(std::string_view body, std::size_t inputs, std::span<float> vectors,
-                  std::optional<std::uint64_t>* model_tokens) const override {
+  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
+                                             std::span<float> vectors) const override {
     PositionalShape shape;
     shape.rows = {{"embeddings"}};
     shape.row = "values";
-    return ReadPositional(body, shape, inputs, space().dimensions, vectors, model_tokens);
+    return NewPositionalHandler(std::move(shape), inputs, space().dimensions, vectors);
   }
 };
 

@@ -32,10 +32,9 @@ class Jina final : public HttpDialect {
     *body += ",\"truncate\":false" + extra_members() + "}";
   }
 
-  Status ReadBody(std::string_view body, std::size_t inputs, std::span<float> vectors,
-                  std::optional<std::uint64_t>* model_tokens) const override {
-    return ReadEmbeddings(body, inputs, space().dimensions, vectors, model_tokens,
-                          options().output_dtype);
+  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
+                                             std::span<float> vectors) const override {
+    return NewEmbeddingsHandler(inputs, space().dimensions, vectors, options().output_dtype);
   }
 };
 

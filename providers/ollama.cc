@@ -20,12 +20,12 @@ class Ollama final : public HttpDialect {
     *body += extra_members() + "}";
   }
 
-  Status ReadBody(std::string_view body, std::size_t inputs, std::span<float> vectors,
-                  std::optional<std::uint64_t>* model_tokens) const override {
+  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
+                                             std::span<float> vectors) const override {
     PositionalShape shape;
     shape.rows = {{"embeddings"}};
     shape.model_tokens = {"prompt_eval_count"};
-    return ReadPositional(body, shape, inputs, space().dimensions, vectors, model_tokens);
+    return NewPositionalHandler(std::move(shape), inputs, space().dimensions, vectors);
   }
 };
 

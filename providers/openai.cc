@@ -20,9 +20,9 @@ class OpenAi final : public HttpDialect {
     *body += extra_members() + "}";
   }
 
-  Status ReadBody(std::string_view body, std::size_t inputs, std::span<float> vectors,
-                  std::optional<std::uint64_t>* model_tokens) const override {
-    return ReadEmbeddings(body, inputs, space().dimensions, vectors, model_tokens);
+  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
+                                             std::span<float> vectors) const override {
+    return NewEmbeddingsHandler(inputs, space().dimensions, vectors);
   }
 };
 

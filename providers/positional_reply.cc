@@ -3,26 +3,24 @@
 #include <algorithm>
 #include <charconv>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
-#include "base/json_reader.h"
 #include "base/utf8.h"
-#include "providers/error_reply.h"
 #include "providers/floats.h"
 
 namespace embedflow {
 namespace {
 
-constexpr int kDepthMax = 64;
 // Above this a count of tokens is a mistake.
 constexpr double kModelTokensMax = 9007199254740992.0;
 
 // Follows the way through the reply: one name a level, empty inside arrays.
-class PositionalHandler final : public JsonHandler {
+class PositionalHandler final : public VectorsHandler {
  public:
-  PositionalHandler(const PositionalShape& shape, std::size_t inputs, std::size_t dimensions,
+  PositionalHandler(PositionalShape shape, std::size_t inputs, std::size_t dimensions,
                     std::span<float> vectors)
-      : shape_(shape), inputs_(inputs), dimensions_(dimensions), vectors_(vectors) {}
+      : shape_(std::move(shape)), inputs_(inputs), dimensions_(dimensions), vectors_(vectors) {}
 
   bool Null() override { return Odd("null"); }
   bool Bool(bool) override { return Odd("a boolean"); }
@@ -37,12 +35,10 @@ class PositionalHandler final : public JsonHandler {
   bool StartArray() override;
   bool EndArray() override;
 
-  // Empty unless an event was refused.
-  const std::string& refusal() const { return refusal_; }
-  bool has_error() const { return has_error_; }
-  const std::optional<std::uint64_t>& model_tokens() const { return model_tokens_; }
-  // What is wrong with the reply as a whole; empty if every row stands in its place.
-  std::string Finish() const;
+  const std::string& refusal() const override { return refusal_; }
+  bool has_error() const override { return has_error_; }
+  std::optional<std::uint64_t> model_tokens() const override { return model_tokens_; }
+  std::string Finish() override;
 
  private:
   // Outside the rows; among them; in an entry that is an object; among a vector's numbers.
@@ -71,7 +67,7 @@ class PositionalHandler final : public JsonHandler {
   std::span<float> Row() const { return vectors_.subspan((rows_ - 1) * dimensions_, dimensions_); }
 
   // Constant after construction.
-  const PositionalShape& shape_;
+  const PositionalShape shape_;
   const std::size_t inputs_;
   const std::size_t dimensions_;
   const std::span<float> vectors_;
@@ -207,7 +203,7 @@ bool PositionalHandler::EndArray() {
   return true;
 }
 
-std::string PositionalHandler::Finish() const {
+std::string PositionalHandler::Finish() {
   if (!rows_seen_) return "the reply holds no vectors";
   if (rows_ != inputs_) {
     return "the reply holds " + std::to_string(rows_) + " vectors, " + std::to_string(inputs_) +
@@ -221,29 +217,13 @@ std::string PositionalHandler::Finish() const {
   return {};
 }
 
-Status BadPositional(std::string message) {
-  return Status(Code::kUnavailable, std::move(message)).WithWord("bad_reply");
-}
-
 }  // namespace
 
-Status ReadPositional(std::string_view body, const PositionalShape& shape, std::size_t inputs,
-                      int dimensions, std::span<float> vectors,
-                      std::optional<std::uint64_t>* model_tokens) {
+std::unique_ptr<VectorsHandler> NewPositionalHandler(PositionalShape shape, std::size_t inputs,
+                                                     int dimensions, std::span<float> vectors) {
   EF_CHECK(dimensions > 0 && vectors.size() == inputs * static_cast<std::size_t>(dimensions));
-  if (const std::size_t at = FindInvalidUtf8(body); at != std::string_view::npos) {
-    return BadPositional("the reply is not UTF-8 at byte " + std::to_string(at));
-  }
-  PositionalHandler handler(shape, inputs, static_cast<std::size_t>(dimensions), vectors);
-  const Status parsed = ParseJson(body, kDepthMax, &handler);
-  if (!handler.refusal().empty()) return BadPositional(handler.refusal());
-  if (!parsed.ok()) return BadPositional("the reply is " + parsed.message());
-  if (handler.has_error()) {
-    return BadPositional("the reply holds an error: " + DescribeError(body));
-  }
-  if (std::string why = handler.Finish(); !why.empty()) return BadPositional(std::move(why));
-  *model_tokens = handler.model_tokens();
-  return {};
+  return std::make_unique<PositionalHandler>(std::move(shape), inputs,
+                                             static_cast<std::size_t>(dimensions), vectors);
 }
 
 }  // namespace embedflow

@@ -1,17 +1,17 @@
 // Reads replies that hold their vectors in the order of the texts, without an index: Cohere,
-// Gemini, Ollama, text-embeddings-inference. As strict as ReadEmbeddings().
+// Gemini, Ollama, text-embeddings-inference. As strict as
+// embeddings_reply.h.
 #ifndef EMBEDFLOW_PROVIDERS_POSITIONAL_REPLY_H_
 #define EMBEDFLOW_PROVIDERS_POSITIONAL_REPLY_H_
 
 #include <cstddef>
-#include <cstdint>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include "embedflow/status.h"
 #include "providers/output_dtype.h"
+#include "providers/vectors_reader.h"
 
 namespace embedflow {
 
@@ -27,13 +27,10 @@ struct PositionalShape {
   OutputDtype dtype = OutputDtype::kFloat;
 };
 
-// Reads `body` into `vectors`, which holds `inputs` rows of `dimensions` floats, row i for text i.
-// A vector is an array of numbers, or, for floats, base64 of little-endian float32. Errors:
-// kUnavailable ("bad_reply") for anything that is not exactly `inputs` usable vectors; `vectors`
-// means nothing then.
-Status ReadPositional(std::string_view body, const PositionalShape& shape, std::size_t inputs,
-                      int dimensions, std::span<float> vectors,
-                      std::optional<std::uint64_t>* model_tokens);
+// Reads a reply into `vectors`, which holds `inputs` rows of `dimensions` floats, row i for text i.
+// A vector is an array of numbers, or, for floats, base64 of little-endian float32.
+std::unique_ptr<VectorsHandler> NewPositionalHandler(PositionalShape shape, std::size_t inputs,
+                                                     int dimensions, std::span<float> vectors);
 
 }  // namespace embedflow
 

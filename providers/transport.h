@@ -42,6 +42,9 @@ struct TransportJob {
   std::size_t reply_bytes_max =
       0;                   // The transfer is cut there; the reply's transport status says so.
   TimePoint not_before{};  // Earliest time it may be sent.
+  // Takes the body of a reply of 2xx as it comes, on the transport's thread; the answer's body is
+  // empty then. Null: the answer holds the body.
+  std::shared_ptr<ReplyReader> reader{};
   std::shared_ptr<const SendOptions> options{};  // Null: those of the transport.
 };
 

@@ -120,6 +120,19 @@ struct Outcome {
   LearntCaps caps;
 };
 
+// Reads one reply while it arrives.
+// Threads: one at a time.
+class ReplyReader {
+ public:
+  virtual ~ReplyReader() = default;
+  // The next bytes of the body of a reply of 2xx, cut anywhere. Quick: it runs on the transport's
+  // thread.
+  virtual void Take(std::string_view piece) = 0;
+  // As Dialect::Read() of the whole reply. The body of a reply of 2xx has gone through Take() and
+  // is empty here; other bodies are there.
+  virtual Outcome Finish(const HttpReply& reply) = 0;
+};
+
 // Turns a batch into a request and a reply into vectors.
 class Dialect : public Provider {
  public:
@@ -131,6 +144,13 @@ class Dialect : public Provider {
   // must not be kept.
   virtual Outcome Read(const HttpReply& reply, std::size_t inputs,
                        std::span<float> vectors) const = 0;
+  // What reads the reply to a request of `inputs` texts into `vectors` while it arrives, so that
+  // its bytes need no room; the dialect and `vectors` outlive it. Null: the body is kept, and read
+  // with Read().
+  virtual std::unique_ptr<ReplyReader> NewReader(std::size_t /*inputs*/,
+                                                 std::span<float> /*vectors*/) const {
+    return nullptr;
+  }
   // Bytes a well-formed reply to `inputs` texts cannot exceed; the transport stops reading there.
   virtual std::size_t reply_bytes_max(std::size_t inputs) const = 0;
   // Names the allowance that requests use up, the same in every process with the same key at the

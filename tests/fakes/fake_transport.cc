@@ -120,10 +120,18 @@ TransportAnswer FakeTransport::Serve(TransportJob job) {
   answer.round_trip = std::chrono::milliseconds(1);
   answer.request = std::move(job.request);
   if (!answer.sent) answer.reply.transport = Status(Code::kUnavailable, "cannot connect");
-  if (answer.sent) {
-    MutexLock lock(mu_);
-    ++sends_;
+  const bool has_content =
+      answer.reply.transport.ok() && answer.reply.status >= 200 && answer.reply.status < 300;
+  MutexLock lock(mu_);
+  if (answer.sent) ++sends_;
+  if (job.reader == nullptr || !has_content) return answer;
+  // As a socket does: in pieces of any length.
+  for (std::string_view rest = answer.reply.body; !rest.empty();) {
+    const std::size_t size = std::min<std::size_t>(rest.size(), 1 + rng_.Below(2000));
+    job.reader->Take(rest.substr(0, size));
+    rest.remove_prefix(size);
   }
+  answer.reply.body.clear();
   return answer;
 }
 

@@ -25,7 +25,9 @@ struct Read {
 Read ReadBody(std::string_view body, std::size_t inputs, int dimensions) {
   Read read;
   read.vectors.resize(inputs * static_cast<std::size_t>(dimensions));
-  read.status = ReadEmbeddings(body, inputs, dimensions, read.vectors, &read.model_tokens);
+  VectorsReader reader(NewEmbeddingsHandler(inputs, dimensions, read.vectors));
+  reader.Take(body);
+  read.status = reader.Finish(&read.model_tokens);
   return read;
 }
 
@@ -145,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(
         Flaw{FlakyFlaw::kNullData, "data is null"}, Flaw{FlakyFlaw::kNoData, "holds no data"},
         Flaw{FlakyFlaw::kEmptyBody, "it is empty"}, Flaw{FlakyFlaw::kHtml, "not JSON"},
         Flaw{FlakyFlaw::kTruncatedJson, "not JSON"}, Flaw{FlakyFlaw::kNested, "the reply is"},
-        Flaw{FlakyFlaw::kBadUtf8, "not UTF-8"}));
+        Flaw{FlakyFlaw::kBadUtf8, "not JSON"}));
 
 TEST(ReadEmbeddings, OddShapesAreRefused) {
   for (const char* body : {"null",

@@ -29,8 +29,9 @@ struct Reading {
 Reading Read(const PositionalShape& shape, std::string_view body, std::size_t inputs = 2) {
   Reading reading;
   reading.vectors.resize(inputs * kDimensions);
-  reading.status =
-      ReadPositional(body, shape, inputs, kDimensions, reading.vectors, &reading.model_tokens);
+  VectorsReader reader(NewPositionalHandler(shape, inputs, kDimensions, reading.vectors));
+  reader.Take(body);
+  reading.status = reader.Finish(&reading.model_tokens);
   return reading;
 }
 
@@ -93,7 +94,7 @@ TEST(ReadPositional, RefusesWhatIsNotExactlyTheVectors) {
       {kBare, "[\"AACAPwAAAEA=\",\"AABAQAAAgE\"]", "base64 characters"},
       {kBare, "[\"AACAPwAAAEA=\",\"AABAQAAA*EA=\"]", "not base64"},
       {kBare, "[[1,2],[3,4]] x", "not JSON"},
-      {kBare, "[[1,2],[3,\xff]]", "not UTF-8"},
+      {kBare, "[[1,2],[3,\xff]]", "not JSON"},
       {kPlain, R"({"embeddings":[[1,2],[3,4]],"embeddings":[[1,2],[3,4]]})", "twice"},
       {kPlain, R"({"embeddings":null})", "no vectors"},
       {kPlain, R"({"embeddings":"x"})", "where the vectors belong is a string"},
@@ -126,8 +127,9 @@ TEST(ReadPositional, ReadsBytesAndBits) {
     shape.dtype = dtype;
     Reading reading;
     reading.vectors.resize(static_cast<std::size_t>(dimensions));
-    reading.status =
-        ReadPositional(body, shape, 1, dimensions, reading.vectors, &reading.model_tokens);
+    VectorsReader reader(NewPositionalHandler(shape, 1, dimensions, reading.vectors));
+    reader.Take(body);
+    reading.status = reader.Finish(&reading.model_tokens);
     return reading;
   };
   EXPECT_EQ(read(OutputDtype::kInt8, "[[-128,127]]", 2).vectors, (std::vector<float>{-128, 127}));

@@ -39,7 +39,8 @@ class Wire {
 
   void Submit(std::uint64_t id, HttpRequest request, std::size_t reply_bytes_max = 1u << 20,
               TimePoint not_before = {}, std::shared_ptr<const SendOptions> options = {}) {
-    transport_->Submit({id, std::move(request), reply_bytes_max, not_before, std::move(options)});
+    transport_->Submit(
+        {id, std::move(request), reply_bytes_max, not_before, {}, std::move(options)});
   }
 
   // Waits until there are `count` answers in all and returns them; fewer after 60 s.
