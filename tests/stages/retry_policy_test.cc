@@ -114,12 +114,18 @@ TEST(RetryDecision, AServersErrorThatComesBackIsTheBatchsOwnIfOthersSucceed) {
     std::size_t inputs;
     V verdict;
   } rows[] = {
-      {500, true, false, 3, 8, V::kAgain}, {500, true, false, 4, 8, V::kSplit},
-      {500, true, false, 4, 1, V::kDead},  {500, false, false, 4, 8, V::kStop},
-      {503, true, false, 4, 8, V::kSplit}, {408, true, false, 4, 8, V::kStop},
+      {500, true, false, 3, 8, V::kAgain},
+      {500, true, false, 4, 8, V::kSplit},
+      {500, true, false, 4, 1, V::kDead},
+      {500, false, false, 4, 8, V::kStop},
+      {503, true, false, 4, 8, V::kSplit},
+      {408, true, false, 4, 8, V::kStop},
       {0, true, false, 4, 8, V::kStop},  // A connection that breaks is nobody's text.
-      {500, true, true, 1, 4, V::kAgain},  {500, true, true, 2, 4, V::kSplit},
-      {500, true, true, 2, 1, V::kDead},   {500, false, true, 2, 4, V::kStop},
+      {500, true, true, 1, 4, V::kAgain},
+      {500, true, true, 2, 4, V::kSplit},
+      {500, true, true, 2, 1, V::kDead},
+      {500, false, true, 2, 4, V::kAgain},  // An outage may have come in between.
+      {500, false, true, 4, 4, V::kStop},
   };
   Rng rng(1);
   for (const auto& row : rows) {
