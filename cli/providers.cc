@@ -49,7 +49,10 @@ class Groups {
   std::string Text() const {
     std::string text;
     for (const auto& [what, models] : groups_) {
-      text += (text.empty() ? "" : "; ") + what + " with " + models;
+      if (!text.empty()) text += "; ";
+      text += what;
+      text += " with ";
+      text += models;
     }
     return text;
   }

@@ -38,14 +38,14 @@ ModelProfile Unpriced(std::string model, int dimensions,
 }
 
 Profile Hosted(std::string name, std::string about, std::string base_url, std::string api_key_env,
-               OptimizationConfig optimization) {
+               const OptimizationConfig& optimization) {
   Profile profile;
   profile.name = std::move(name);
   profile.about = std::move(about);
   profile.base_url = std::move(base_url);
   profile.api_key_env = std::move(api_key_env);
   profile.limits.inputs_max = optimization.GetMaxBatchSize();
-  profile.optimization = std::move(optimization);
+  profile.optimization = optimization;
   return profile;
 }
 
@@ -112,8 +112,8 @@ Profile CohereProfile() {
   config.rate_limit_rpm.reset();
   config.rate_limit_tpm.reset();
   config.connection_pool_size = 10;
-  Profile profile = Hosted("cohere", "Cohere, version 2", "https://api.cohere.com",
-                           "COHERE_API_KEY", std::move(config));
+  Profile profile =
+      Hosted("cohere", "Cohere, version 2", "https://api.cohere.com", "COHERE_API_KEY", config);
   profile.inputs_per_minute = 2000;
   // Its replies hold the texts again.
   profile.limits.body_bytes_max = 1u << 20;
@@ -131,8 +131,8 @@ Profile VoyageProfile() {
   config.max_batch_size = 1000;
   config.rate_limit_rpm = 2000;
   config.rate_limit_tpm = 3'000'000;
-  Profile profile = Hosted("voyage", "Voyage AI", "https://api.voyageai.com/v1", "VOYAGE_API_KEY",
-                           std::move(config));
+  Profile profile =
+      Hosted("voyage", "Voyage AI", "https://api.voyageai.com/v1", "VOYAGE_API_KEY", config);
   // Of the models that take least.
   profile.limits.model_tokens_max = 120'000;
   const char* const seen = "2026-06-18";
@@ -154,7 +154,7 @@ Profile GeminiProfile() {
   config.max_batch_size = 100;
   Profile profile =
       Hosted("gemini", "Google Gemini", "https://generativelanguage.googleapis.com/v1beta",
-             "GEMINI_API_KEY", std::move(config));
+             "GEMINI_API_KEY", config);
   profile.inputs_count_as_requests = true;
   // A body has at most 4,194,304 bytes; escapes and the model's name make texts longer.
   profile.limits.body_bytes_max = 3u << 20;
@@ -170,8 +170,7 @@ Profile JinaProfile() {
   config.rate_limit_rpm = 100;
   config.rate_limit_tpm = 100'000;
   config.connection_pool_size = 5;
-  Profile profile =
-      Hosted("jina", "Jina AI", "https://api.jina.ai/v1", "JINA_API_KEY", std::move(config));
+  Profile profile = Hosted("jina", "Jina AI", "https://api.jina.ai/v1", "JINA_API_KEY", config);
   profile.requests_in_flight_max = 2;
   profile.models = {Unpriced("jina-embeddings-v3", 1024, 8192, {1024}),
                     Unpriced("jina-embeddings-v4", 2048, 32'000, {2048})};
@@ -195,8 +194,7 @@ Profile OwnServer(std::string name, std::string about, std::string base_url,
                   std::uint64_t timeout_seconds, Profile::RequestGzip gzip) {
   OptimizationConfig config = OptimizationConfig::Local();
   config.timeout_seconds = timeout_seconds;
-  Profile profile =
-      Hosted(std::move(name), std::move(about), std::move(base_url), "", std::move(config));
+  Profile profile = Hosted(std::move(name), std::move(about), std::move(base_url), "", config);
   profile.is_model_required = true;
   // text-embeddings-inference takes bodies of 2 MB; escapes make texts longer.
   profile.limits.body_bytes_max = 1u << 20;
