@@ -20,6 +20,8 @@ constexpr std::size_t kPrefixedBytesMin = 16;
 constexpr std::size_t kEncodedBytesMin = 8;
 // What looks like a key has at least so many letters; a word that only follows "key=" has fewer.
 constexpr std::size_t kLooksBytesMin = 8;
+// So many bytes of a value tell whether it looks like one.
+constexpr std::size_t kTellingBytes = 64;
 // Of a secret inside a longer base64 text only the letters that are its alone can be known; fewer
 // than these are found by accident.
 constexpr std::size_t kBase64LettersMin = 8;
@@ -193,12 +195,14 @@ std::size_t EndOfNamedValue(std::string_view text, std::size_t at, std::size_t* 
   while (*begin < text.size() &&
          std::string_view(" \"'").find(text[*begin]) != std::string_view::npos)
     ++*begin;
-  const std::size_t end = ValueEnd(text, *begin);
-  if (end - *begin < kLooksBytesMin) return at;
-  // "the key: unauthorized" names no key.
-  const bool has_digit = std::any_of(text.begin() + static_cast<std::ptrdiff_t>(*begin),
-                                     text.begin() + static_cast<std::ptrdiff_t>(end), IsDigit);
-  return is_equal || has_digit ? end : at;
+  // Whether it looks like a key is told by its beginning, so that "key:key:key:..." costs no
+  // square; "the key: unauthorized" names none.
+  const std::string_view value = text.substr(*begin, kTellingBytes);
+  const std::size_t bytes = ValueEnd(value, 0);
+  if (bytes < kLooksBytesMin) return at;
+  const bool has_digit =
+      std::any_of(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(bytes), IsDigit);
+  return is_equal || has_digit ? ValueEnd(text, *begin) : at;
 }
 
 // What at `at` looks like a secret: [*begin, returned). Nothing: returns `at`.
