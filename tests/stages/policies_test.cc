@@ -6,7 +6,6 @@
 #include "base/random.h"
 #include "stages/claims.h"
 #include "stages/packer.h"
-#include "stages/rate_limiter.h"
 #include "stages/retry_policy.h"
 
 namespace embedflow {
@@ -84,41 +83,6 @@ TEST(RetryPolicy, RetryAfterIsAFloorAndIsClamped) {
       EXPECT_LE(d, row.most);
     }
   }
-}
-
-TEST(RateLimiter, SpacesRequestsAndNeverBursts) {
-  // 600 a minute is 10 a second: a second's worth at once, then one every 100 ms.
-  RateLimiter limiter(600.0, std::nullopt);
-  const TimePoint start{std::chrono::hours(1)};
-  std::vector<TimePoint> times;
-  for (int i = 0; i < 40; ++i) times.push_back(limiter.Reserve(1, start));
-  EXPECT_EQ(times[9], start);
-  for (std::size_t i = 10; i < times.size(); ++i) {
-    const auto expected = milliseconds(100) * (i - 9);
-    EXPECT_NEAR(std::chrono::duration<double>(times[i] - start).count(),
-                std::chrono::duration<double>(expected).count(), 1e-3);
-  }
-  // After a long pause no more than a second's worth has been saved up.
-  const TimePoint later = times.back() + std::chrono::hours(1);
-  int at_once = 0;
-  while (limiter.Reserve(1, later) == later) ++at_once;
-  EXPECT_EQ(at_once, 10);
-}
-
-TEST(RateLimiter, ARequestAboveTheBucketLeavesADebt) {
-  // 60,000 a minute is 1,000 a second; a request of 5,000 goes when the bucket is full and is paid
-  // off afterwards.
-  RateLimiter limiter(std::nullopt, 60000.0);
-  const TimePoint start{std::chrono::hours(1)};
-  EXPECT_EQ(limiter.Reserve(5000, start), start);
-  EXPECT_NEAR(std::chrono::duration<double>(limiter.Reserve(1000, start) - start).count(), 5.0,
-              0.01);
-}
-
-TEST(RateLimiter, NoLimitsNoWait) {
-  RateLimiter limiter(std::nullopt, std::nullopt);
-  const TimePoint now{std::chrono::hours(1)};
-  for (int i = 0; i < 1000; ++i) EXPECT_EQ(limiter.Reserve(1000000, now), now);
 }
 
 TEST(Packer, KeepsAllThreeCaps) {
