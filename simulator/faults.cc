@@ -76,6 +76,12 @@ bool ReadCondition(std::string_view name, std::string_view value, SimulatorFault
   return false;
 }
 
+bool IsSameReply(const SimulatorReply& a, const SimulatorReply& b) {
+  return a.status == b.status && a.headers == b.headers && a.body == b.body && a.flaw == b.flaw &&
+         a.wire == b.wire && a.latency == b.latency && a.closes_after == b.closes_after &&
+         a.is_base64 == b.is_base64;
+}
+
 }  // namespace
 
 Result<SimulatorFault> ParseSimulatorFault(std::string_view text) {
@@ -172,12 +178,13 @@ void ApplySimulatorFault(const SimulatorFault& fault, const SimulatorRequest& re
                          SimulatorReply* reply) {
   const SimulatorFaultRow* row = FindSimulatorFaultRow(fault.kind);
   EF_CHECK(row != nullptr);
-  reply->note = fault.kind;
+  const SimulatorReply right = *reply;
   if (row->flaw != SimulatorFlaw::kNone) reply->flaw = row->flaw;
   if (row->wire != SimulatorWire::kWhole) reply->wire = row->wire;
   if (row->apply != nullptr) {
     row->apply(request, fault.value.empty() ? row->kind.default_text : fault.value, reply);
   }
+  if (!IsSameReply(*reply, right)) reply->note = fault.kind;
 }
 
 bool IsRightReply(const SimulatorReply& reply) {

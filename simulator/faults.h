@@ -26,7 +26,8 @@ class SimulatorFaultPlan {
   const std::uint64_t seed_;
 };
 
-// Makes `reply`, a right one, go wrong.
+// Makes `reply`, a right one, go wrong. Its note is the fault's kind if that changed anything: a
+// fault for large requests leaves small ones alone.
 void ApplySimulatorFault(const SimulatorFault& fault, const SimulatorRequest& request,
                          SimulatorReply* reply);
 
