@@ -11,6 +11,11 @@ namespace {
 
 // How long an endpoint that used up a batch's retries is left alone while another serves.
 constexpr std::chrono::seconds kRest{30};
+// How long the limits must have held a run back before its requests are made smaller for it, and to
+// what part of a minute's tokens: 98.4 % of a strict minute can be used then, 87 % with requests of
+// 30 %.
+constexpr std::chrono::seconds kLimitedLong{2};
+constexpr double kShareOfMinute = 0.02;
 
 EndpointRole RoleOf(EndpointOptions::Role role) {
   return role == EndpointOptions::Role::kReplica ? EndpointRole::kReplica : EndpointRole::kFallback;
@@ -122,6 +127,7 @@ void Dispatcher::NoteWait(Gate gate, TimePoint now) {
     if (!limited_since_) limited_since_ = now;
   } else if (limited_since_) {
     endpoints_[0]->AddAllowanceWait(now - *limited_since_);
+    limited_ += now - *limited_since_;
     limited_since_.reset();
   }
 }
@@ -269,6 +275,18 @@ LearntCaps Dispatcher::learnt_caps() {
 double Dispatcher::tokens_per_estimated() {
   MutexLock lock(mu_);
   return endpoints_[0]->tokens_per_estimated();
+}
+
+std::optional<std::size_t> Dispatcher::tokens_a_request() {
+  const FlowOptions& flow = endpoints_[0]->flow();
+  if (!flow.model_tokens_per_minute) return std::nullopt;
+  MutexLock lock(mu_);
+  const Duration now = limited_since_ ? run_.clock.Now() - *limited_since_ : Duration{};
+  if (limited_ + now < kLimitedLong) return std::nullopt;
+  const double tokens = *flow.model_tokens_per_minute;
+  // Smaller still, and requests a minute would hold it back.
+  const double a_request = flow.requests_per_minute ? tokens / *flow.requests_per_minute : 0;
+  return static_cast<std::size_t>(std::max({1.0, tokens * kShareOfMinute, a_request}));
 }
 
 std::size_t Dispatcher::waiting() {

@@ -61,6 +61,10 @@ class Dispatcher {
   // Caps learnt from errors, over all endpoints.
   LearntCaps learnt_caps() EF_EXCLUDES(mu_);
   double tokens_per_estimated() EF_EXCLUDES(mu_);
+  // The most tokens of a request, by the provider's count, while it is tokens a minute that hold
+  // the run back: large requests leave a strict minute with a rest that none of them fits into
+  // (docs/flow_control.md). Unset: they do not.
+  std::optional<std::size_t> tokens_a_request() EF_EXCLUDES(mu_);
   // Batches that wait and could go at once if a gate opened.
   std::size_t waiting() EF_EXCLUDES(mu_);
   std::size_t in_flight_limit() EF_EXCLUDES(mu_);
@@ -94,6 +98,7 @@ class Dispatcher {
   // What held the foremost batch back when last asked, and since when only the limits did.
   Gate held_by_ EF_GUARDED_BY(mu_) = Gate::kOpen;
   std::optional<TimePoint> limited_since_ EF_GUARDED_BY(mu_);
+  Duration limited_ EF_GUARDED_BY(mu_){};             // In all, before that.
   std::optional<TimePoint> wake_ EF_GUARDED_BY(mu_);  // A timer is set for then.
 };
 

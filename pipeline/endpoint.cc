@@ -82,6 +82,7 @@ Endpoint::Endpoint(std::shared_ptr<const Provider> provider, const FlowOptions& 
       send_(SendOptionsOf(flow)),
       compresses_(flow.request_gzip_enabled),
       breaker_(flow.circuit_breaker, seed),
+      told_state_(breaker_.state()),
       concurrency_({.is_adaptive = flow.adaptive_concurrency_enabled, .max = in_flight_max_}),
       allowance_(OpenAllowance(flow, provider_->dialect()->allowance_id(),
                                LimitsAreTheUsers(*provider_, flow), now)) {}
@@ -98,9 +99,25 @@ Endpoint::Permit Endpoint::PermitFor(std::size_t inputs, std::size_t tokens, boo
   return permit;
 }
 
+void Endpoint::NoteBreaker(TimePoint now) {
+  const CircuitBreaker::State state = breaker_.state();
+  if (state == told_state_) return;
+  told_state_ = state;
+  std::string line = "the circuit breaker of " + dialect().place() + " is ";
+  line += BreakerStateName(state);
+  if (const std::optional<TimePoint> until = breaker_.reopens_at()) {
+    const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(*until - now);
+    line += " for " + std::to_string(wait.count()) + " ms: it failed " + std::to_string(failures_) +
+            " of " + std::to_string(requests_) + " requests";
+  }
+  Log(state == CircuitBreaker::State::kOpen ? LogLevel::kWarning : LogLevel::kInfo, line);
+}
+
 Endpoint::Answer Endpoint::TryStart(const Permit& permit, TimePoint now) {
   if (now < rests_until_) return {Gate::kBreaker, rests_until_};
-  if (!breaker_.MayStart(now)) {
+  const bool may_start = breaker_.MayStart(now);
+  NoteBreaker(now);
+  if (!may_start) {
     return {Gate::kBreaker, breaker_.reopens_at().value_or(now + std::chrono::seconds(1))};
   }
   if (!concurrency_.MayStart()) return {Gate::kConcurrency, {}};
@@ -172,6 +189,7 @@ void Endpoint::End(const Permit& permit, const Ended& ended, TimePoint now) {
   if (outcome.hints != RateHints{}) allowance_->Feed(outcome.hints, under_way_, now);
   TakeThrottle(ended, now);
   if (outcome.kind == Outcome::Kind::kTransient) ++failures_;
+  NoteBreaker(now);
   if (outcome.kind != Outcome::Kind::kOk) return;
   ++successes_;
   if (!permit.is_retry) budget_.CleanSuccess();

@@ -98,6 +98,8 @@ class Endpoint {
   CircuitBreaker::Result BreakerResult(const Ended& ended) const;
   ConcurrencyLimit::Result LoadResult(const Ended& ended) const;
   void TakeThrottle(const Ended& ended, TimePoint now);
+  // Logs the breaker's state where it has changed.
+  void NoteBreaker(TimePoint now);
 
   // Constant after construction.
   const std::shared_ptr<const Provider> provider_;
@@ -111,6 +113,7 @@ class Endpoint {
 
   std::atomic<bool> compresses_;
   CircuitBreaker breaker_;
+  CircuitBreaker::State told_state_;  // As last logged.
   ConcurrencyLimit concurrency_;
   RetryBudget budget_;
   TokenCorrection correction_;

@@ -118,6 +118,7 @@ void StageBodies::Pack(const Admission& admission, std::vector<BatchPtr>* closed
   }
   if (dispatcher_ != nullptr) {
     packer_.Lower(dispatcher_->learnt_caps());
+    packer_.Lower({.inputs_max = {}, .model_tokens_max = dispatcher_->tokens_a_request()});
     packer_.SetTokenRatio(dispatcher_->tokens_per_estimated());
   }
   for (const BatchItem& item : admission.to_buy) {
