@@ -1,5 +1,6 @@
 #include "cli/summary.h"
 
+#include <cmath>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -86,7 +87,7 @@ std::string OutcomeLine(const RunSummary& summary, const SummaryContext& context
 }
 
 std::string Milliseconds(double ms) {
-  return ms < 10'000 ? WithCommas(static_cast<std::uint64_t>(ms + 0.5)) + " ms"
+  return ms < 10'000 ? WithCommas(static_cast<std::uint64_t>(std::llround(ms))) + " ms"
                      : Duration(ms / 1000);
 }
 
