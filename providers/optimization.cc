@@ -50,12 +50,12 @@ std::string Escaped(std::string_view part) {
 }
 
 ModelConfig Model(std::string name, int dimension, std::optional<std::string> base_url,
-                  OptimizationConfig optimization) {
+                  const OptimizationConfig& optimization) {
   ModelConfig config;
   config.model_name = std::move(name);
   config.embedding_dimension = dimension;
   config.base_url = std::move(base_url);
-  config.optimization = std::move(optimization);
+  config.optimization = optimization;
   return config;
 }
 
@@ -135,6 +135,8 @@ ModelConfig ModelConfig::MistralEmbed() {
   return Model("mistral-embed", 1024, "https://api.mistral.ai/v1", OptimizationConfig::Mistral());
 }
 
+// By value as the other constructors, which keep what they are given.
+// NOLINTBEGIN(performance-unnecessary-value-param)
 ModelConfig ModelConfig::AzureOpenAi(std::string deployment, std::string resource,
                                      std::string api_version, int dimension) {
   ModelConfig config =
@@ -144,6 +146,7 @@ ModelConfig ModelConfig::AzureOpenAi(std::string deployment, std::string resourc
                         "/embeddings?api-version=" + Escaped(api_version);
   return config;
 }
+// NOLINTEND(performance-unnecessary-value-param)
 
 ModelConfig ModelConfig::Custom(std::string model_name, int dimension, std::string base_url,
                                 std::optional<std::string> api_endpoint) {
