@@ -1,3 +1,4 @@
+#include <cmath>
 #include <memory>
 #include <semaphore>
 #include <string>
@@ -99,7 +100,7 @@ std::string FaultList() {
 }
 
 std::string Percent(double share) {
-  const auto tenths = static_cast<std::uint64_t>(share * 1000 + 0.5);
+  const auto tenths = static_cast<std::uint64_t>(std::lround(share * 1000));
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " %";
 }
 

@@ -45,6 +45,7 @@ constexpr std::array<std::pair<std::string_view, int>, 16> kModels = {{
 const std::vector<std::string_view>& SimulatorDialectNames() {
   static const std::vector<std::string_view> kNames = [] {
     std::vector<std::string_view> names;
+    names.reserve(kFacts.size());
     for (const SimulatorDialectFacts& facts : kFacts) names.push_back(facts.name);
     return names;
   }();

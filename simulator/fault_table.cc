@@ -164,12 +164,12 @@ SimulatorFaultRow WithNumber(SimulatorFaultRow row, std::string_view value_name,
                              std::string_view otherwise, double min, double max) {
   row.value_min = min;
   row.value_max = max;
-  return WithText(std::move(row), value_name, otherwise);
+  return WithText(row, value_name, otherwise);
 }
 
 SimulatorFaultRow WithTime(SimulatorFaultRow row, std::string_view otherwise) {
   row.is_time = true;
-  return WithText(std::move(row), "TIME", otherwise);
+  return WithText(row, "TIME", otherwise);
 }
 
 SimulatorFaultRow Spoil(std::string_view name, std::string_view group, Flaw flaw,

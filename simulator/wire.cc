@@ -62,7 +62,7 @@ std::string HeadOf(const SimulatorReply& reply) {
   bool has_type = false;
   for (const auto& [name, value] : reply.headers) {
     has_type |= LowerAscii(name) == "content-type";
-    head += name + ": " + value + "\r\n";
+    head.append(name).append(": ").append(value).append("\r\n");
   }
   if (!has_type) head += "Content-Type: application/json\r\n";
   if (reply.wire == SimulatorWire::kGzip) head += "Content-Encoding: gzip\r\n";
