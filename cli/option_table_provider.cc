@@ -19,18 +19,21 @@ std::vector<Row> Provider() {
           .More("A key is never an argument, and appears in no log, error or file.")
           .Default("the profile's"),
       Text("--api-key-file", "FILE", kIngest, "Provider", "file that holds the key"),
-      Choice("--auth", "KIND", kIngest, "Provider", "how the key is sent", {"profile", "bearer"})
+      Choice("--auth", "KIND", kIngest | kSearch, "Provider", "how the key is sent",
+             {"profile", "bearer"})
           .More("bearer sends it as Authorization: Bearer, as Azure wants for Entra "
                 "tokens.")
           .Default("profile"),
-      Text("--api-endpoint", "PATH", kIngest, "Provider", "path after --base-url")
+      Text("--api-endpoint", "PATH", kIngest | kSearch, "Provider", "path after --base-url")
           .Default("the dialect's"),
-      Text("--api-version", "V", kIngest, "Provider", "of Azure's classic deployments")
+      Text("--api-version", "V", kIngest | kSearch, "Provider", "of Azure's classic deployments")
           .Default("the profile's"),
-      Text("--output-dtype", "TYPE", kIngest, "Provider", "float, int8, ... where the model has it")
+      Text("--output-dtype", "TYPE", kIngest | kSearch, "Provider",
+           "float, int8, ... where the model has it")
           .More("Another type makes another space.")
           .Default("float"),
-      Text("--parameters", "JSON", kIngest, "Provider", "object added to every request's body")
+      Text("--parameters", "JSON", kIngest | kSearch, "Provider",
+           "object added to every request's body")
           .More("Other parameters make another space."),
   };
 }

@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/display.h"
+#include "cli/flow_options.h"
 #include "cli/format.h"
 #include "cli/process.h"
 #include "embedflow/corpus.h"
@@ -39,17 +40,14 @@ Result<std::vector<SearchFilter>> FiltersOf(const Arguments& arguments) {
 Result<std::shared_ptr<const Provider>> ProviderFor(const Arguments& arguments, Corpus& corpus) {
   bool is_given = false;
   for (const char* option :
-       {"--provider", "--model", "--base-url", "--api-key-env", "--api-key-file"}) {
+       {"--provider", "--model", "--base-url", "--api-key-env", "--api-key-file", "--auth",
+        "--api-endpoint", "--api-version", "--output-dtype", "--parameters"}) {
     is_given = is_given || arguments.Has(option);
   }
   if (!is_given) return std::shared_ptr<const Provider>();
-  ProviderOptions options;
+  ProviderOptions options = ProviderOptionsOf(arguments);
   options.side = ProviderOptions::Side::kQuery;
   options.name = arguments.Text("--provider");
-  options.model = arguments.Text("--model");
-  options.base_url = arguments.Text("--base-url");
-  options.api_key_env = arguments.Text("--api-key-env");
-  options.api_key_file = arguments.Text("--api-key-file");
   EF_ASSIGN_OR_RETURN(const CorpusStatus status, corpus.Describe());
   // The newest space that fits what was given.
   for (auto space = status.spaces.rbegin(); space != status.spaces.rend(); ++space) {

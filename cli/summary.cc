@@ -93,12 +93,15 @@ std::string Milliseconds(double ms) {
 
 // What there is to say about a server, each with its number; empty when all went as it should.
 std::vector<std::string> EndpointFacts(const RunSummary::Endpoint& endpoint, bool is_only) {
-  if (!endpoint.admitted) return {"not used: its vectors do not agree, or it gave none"};
+  if (!endpoint.admitted && endpoint.requests > 0)
+    return {WithCommas(endpoint.requests) + " sent, until it refused"};
+  if (!endpoint.admitted) return {"not used: it gave no vectors to compare"};
   std::vector<std::string> facts;
   if (!is_only) facts.push_back(WithCommas(endpoint.requests) + " sent");
   if (endpoint.metrics && endpoint.requests > endpoint.failures) {
-    facts.push_back("half of the replies within " + Milliseconds(endpoint.metrics->latency_p50_ms) +
-                    ", 95 % within " + Milliseconds(endpoint.metrics->latency_p95_ms));
+    facts.push_back("a reply took " + Milliseconds(endpoint.metrics->latency_p50_ms) +
+                    " (median), " + Milliseconds(endpoint.metrics->latency_p95_ms) +
+                    " (95th percentile)");
   }
   if (endpoint.metrics && endpoint.metrics->allowance_wait_seconds >= 1) {
     facts.push_back("the limits a minute held back for " +
@@ -121,7 +124,7 @@ std::vector<std::string> EndpointFacts(const RunSummary::Endpoint& endpoint, boo
   return facts;
 }
 
-// "  server        api.openai.com:443: half of the replies within 120 ms, 95 % within 340 ms"
+// "  server        api.openai.com:443: a reply took 120 ms (median), 340 ms (95th percentile)"
 std::string Endpoints(const RunSummary& summary) {
   const bool is_only = summary.endpoints.size() == 1;
   std::string text;

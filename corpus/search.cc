@@ -47,10 +47,14 @@ Result<std::shared_ptr<const Provider>> ProviderOf(const SpaceRecord& record) {
   options.base_url = record.base_url;
   options.api_key_env = record.api_key_env;
   options.side = ProviderOptions::Side::kQuery;
+  // A revision is the type of the numbers, "parameters-" and a hash, or both with a comma between.
+  const std::string dtype = record.space.revision.substr(0, record.space.revision.find(','));
+  if (!dtype.starts_with("parameters-")) options.output_dtype = dtype;
   EF_ASSIGN_OR_RETURN(std::shared_ptr<const Provider> provider, MakeProvider(options));
   if (!(provider->space() == record.space)) {
     return Status(Code::kUnsupported, "this program makes vectors of " + provider->space().name() +
-                                          ", the corpus holds " + record.space.name());
+                                          ", the corpus holds " + record.space.name())
+        .WithNext("search with the provider options that it was ingested with, --parameters too");
   }
   return provider;
 }

@@ -47,7 +47,8 @@ TEST_F(ProgramTest, IngestWritesNothingToStandardOutput) {
             "chunks.dead chunks.embedded chunks.reused chunks.total chunks_per_second cost_usd "
             "dead_letters documents.cancelled documents.dead documents.deleted documents.empty "
             "documents.ingested documents.read documents.replaced documents.unchanged outcome "
-            "peak_rss_bytes provider.requests provider.retries provider.throttled provider.tokens "
+            "peak_rss_bytes provider.endpoints provider.requests provider.retries "
+            "provider.throttled provider.tokens "
             "provider.vectors_bought_twice seconds");
   EXPECT_EQ(summary.at("outcome"), "\"complete\"");
   EXPECT_EQ(summary.at("documents.read"), "3");

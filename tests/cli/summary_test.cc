@@ -79,8 +79,8 @@ TEST(Summary, OneServerIsALineOfItsOwn) {
   RunSummary summary = Done();
   summary.endpoints = {Server("api.openai.com:443", "primary")};
   EXPECT_THAT(SummaryText(summary, Context()),
-              HasSubstr("\n  server      api.openai.com:443: half of the replies within 120 ms, "
-                        "95 % within\n              12 s\n"));
+              HasSubstr("\n  server      api.openai.com:443: a reply took 120 ms (median), "
+                        "12 s (95th\n              percentile)\n"));
   // Without metrics, and with nothing else to say, there is no line.
   summary.endpoints[0].metrics.reset();
   EXPECT_THAT(SummaryText(summary, Context()), Not(HasSubstr("server")));
@@ -105,12 +105,15 @@ TEST(Summary, SeveralServersSayWhatEachDid) {
   summary.endpoints[0].requests = summary.endpoints[0].failures = 3;
   summary.endpoints[1].throttled = 4;
   summary.endpoints[2].admitted = false;
+  summary.endpoints[2].requests = 0;
   EXPECT_THAT(SummaryText(summary, Context()),
               HasSubstr("  server      a:1 (primary): 3 sent; the limits a minute held back for "
                         "61 s; 3\n              failed\n"
                         "  server      b:2 (replica): 1,200 sent; 4 throttled\n"
-                        "  server      c:3 (fallback): not used: its vectors do not agree, or it "
-                        "gave\n              none\n"));
+                        "  server      c:3 (fallback): not used: it gave no vectors to compare\n"));
+  summary.endpoints[0].admitted = false;
+  EXPECT_THAT(SummaryText(summary, Context()),
+              HasSubstr("  server      a:1 (primary): 3 sent, until it refused\n"));
 }
 
 TEST(Summary, JsonHasEveryServer) {
