@@ -85,6 +85,7 @@ struct Batch {
   std::uint32_t used_up = 0;               // Endpoints that shall not get it again, a bit each.
   bool is_given_up = false;                // No endpoint can take it, or its time is over.
   bool is_over_caps = false;               // A cap learnt meanwhile: split before it is sent.
+  bool is_condemned = false;               // Its one text was refused while none was accepted.
   bool is_compression_refused = false;     // The last attempt failed for its compression alone.
   bool goes_first = false;                 // Ahead of new work: part of a batch that was sent.
   bool is_split_off = false;               // Of a batch at which the server failed every time.

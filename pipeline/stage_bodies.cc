@@ -12,6 +12,9 @@
 namespace embedflow {
 namespace {
 
+// When a text that was refused before any was accepted is sent once more.
+constexpr std::chrono::milliseconds kSecondJudgement{250};
+
 // A batch is stored whole, and the store takes 65,536 vectors at a time.
 RequestLimits BatchLimits(const Provider& provider) {
   constexpr std::size_t kBatchInputsMax = 32768;
@@ -344,7 +347,7 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
   return judgement;
 }
 
-void StageBodies::NoteRefusal(const Batch& batch, Verdict* verdict) {
+void StageBodies::NoteRefusal(Batch& batch, Verdict* verdict) {
   if (verdict->kind != Verdict::Kind::kSplit && verdict->kind != Verdict::Kind::kDead) return;
   // An oversize batch is a matter of packing, not of the texts.
   if (batch.is_over_caps ||
@@ -361,8 +364,16 @@ void StageBodies::NoteRefusal(const Batch& batch, Verdict* verdict) {
                   .WithWord(kRepliesUnusable)
                   .WithNext("check --base-url, --model and --dimensions; then the same command"));
   } else {
-    const std::uint64_t texts = single ? ++refused_texts_ : refused_texts_.load();
-    if (refusals < kRefusalsMax && texts < kRefusedTextsMax) return;
+    const bool is_new = single && !batch.is_condemned;
+    const std::uint64_t texts = is_new ? ++refused_texts_ : refused_texts_.load();
+    if (refusals < kRefusalsMax && texts < kRefusedTextsMax) {
+      // Judged again once others have been: it must not be dead of a server that refuses all.
+      if (is_new) {
+        batch.is_condemned = true;
+        *verdict = {Verdict::Kind::kAgain, kSecondJudgement};
+      }
+      return;
+    }
     run_.Fail(Status(Code::kRefused,
                      "the provider refuses every request: " + batch.outcome.status.message())
                   .WithWord(kRequestRefused)

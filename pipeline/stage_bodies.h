@@ -70,7 +70,7 @@ class StageBodies {
   void CountAttempt(const Batch& batch);
   // Ends the run, and the batch, when refusals show that the form of the request or the server is
   // at fault.
-  void NoteRefusal(const Batch& batch, Verdict* verdict);
+  void NoteRefusal(Batch& batch, Verdict* verdict);
   std::vector<BatchPtr> Split(Batch& batch);
   Verdict DecideFor(Batch& batch);
   // The caps of requests to learn meanwhile, as far as they are below the provider's own.

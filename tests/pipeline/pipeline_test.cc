@@ -207,6 +207,22 @@ TEST(Pipeline, AServerThatRefusesEverythingIsNotBisectedAndTheMendedRunIsWhole) 
   }
 }
 
+TEST(Pipeline, TwoTextsOfAServerThatRefusesEverythingAreJudgedTwiceBeforeTheyAreDead) {
+  ScratchDirectory scratch;
+  ListSource source(Documents(2));
+  int refused = 0;
+  const TestRun run = RunOver(
+      scratch.corpus(), source,
+      [&refused](const HttpRequest& request, std::uint64_t) {
+        // The first two, one text each, are refused; then the server is mended.
+        return ++refused <= 2 ? ErrorReply(400) : GoodReply(request);
+      },
+      TestOptions(), WireProvider(1));
+  ASSERT_TRUE(run.status.ok()) << run.status.ToString();
+  EXPECT_EQ(run.summary.outcome, RunOutcome::kComplete);
+  EXPECT_EQ(run.summary.documents.ingested, 2u);
+}
+
 TEST(Pipeline, ARetryThatWaitsHoldsNoSlotAndNothingElseBack) {
   // With one request in flight at most, all others pass the one that was asked to wait.
   ScratchDirectory scratch;
