@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -149,6 +151,12 @@ TEST(Simulator, DimensionsAreTheRequestsElseTheOptionsElseTheModels) {
   EXPECT_EQ(count(Ask(*seven, Post("/v1/embeddings", R"({"input":"a","dimensions":2})"))), 2u);
 }
 
+// Returns once `holds` does, or after 10 s.
+void WaitUntil(const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!holds() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+}
+
 TEST(Simulator, ReadsBodiesInChunksAndSeveralRequestsOnOneConnection) {
   const auto server = Started({});
   RawClient client(*server);
@@ -158,6 +166,8 @@ TEST(Simulator, ReadsBodiesInChunksAndSeveralRequestsOnOneConnection) {
              Post("/v1/embeddings", one));
   EXPECT_THAT(client.Hear(), HasSubstr("200 OK"));
   EXPECT_THAT(client.Hear(), HasSubstr("200 OK"));
+  // A reply is counted once all of it was sent, which is after it was heard.
+  WaitUntil([&] { return server->stats().answered == 2; });
   const SimulatorStats stats = server->stats();
   EXPECT_EQ(stats.answered, 2u);
   EXPECT_EQ(stats.connections, 1u);
@@ -174,6 +184,7 @@ TEST(Simulator, StatsTellWhatCameAndWhatWasAnswered) {
   EXPECT_THAT(Ask(*server, Post("/v1/embeddings", R"({"input":["two"],"model":"m"})")),
               HasSubstr("200 OK"));
   EXPECT_THAT(Ask(*server, Post("/v1/embeddings", body)), HasSubstr("429"));
+  WaitUntil([&] { return server->stats().throttled == 1; });
   const std::string reply = Ask(*server, "GET /__stats HTTP/1.1\r\n\r\n");
   rapidjson::Document stats;
   stats.Parse(BodyOf(reply).c_str());
