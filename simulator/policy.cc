@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "simulator/dialect.h"
@@ -16,6 +17,7 @@ using Error = SimulatorError;
 constexpr int kDimensionsMax = 65536;
 constexpr int kDimensionsOtherwise = 1536;
 constexpr std::size_t kBytesPerToken = 4;
+constexpr std::string_view kBearer = "bearer ";
 
 // 0: no limit.
 std::uint64_t LimitOf(const std::optional<std::uint64_t>& chosen, std::uint64_t documented) {
@@ -42,6 +44,15 @@ SimulatorReply RefuseCompressed(const SimulatorRequest& request) {
   return Refusal(request, Error::kBadRequest, {.text = "JSON decode error"});
 }
 
+// A server that has no keys asks for none.
+bool HasKey(const SimulatorRequest& request, const SimulatorDialectFacts& facts) {
+  if (facts.key_header.empty() || !request.header(facts.key_header).empty()) return true;
+  // Azure takes an Entra token as well as a key.
+  const std::string token = request.header("authorization");
+  return request.dialect == SimulatorDialect::kAzure && token.size() > kBearer.size() &&
+         LowerAscii(token.substr(0, kBearer.size())) == kBearer;
+}
+
 }  // namespace
 
 SimulatorPolicy::SimulatorPolicy(const SimulatorOptions& options)
@@ -63,8 +74,7 @@ std::optional<SimulatorReply> SimulatorPolicy::CheckForm(const SimulatorRequest&
                    {.status = 405, .text = "Not allowed to " + request.method + " here."});
   }
   const SimulatorDialectFacts& facts = FactsOf(request.dialect);
-  if (options_.requires_key && !facts.key_header.empty() &&
-      request.header(facts.key_header).empty()) {
+  if (options_.requires_key && !HasKey(request, facts)) {
     return Refusal(request, Error::kBadKey);
   }
   const std::uint64_t body_max = LimitOf(options_.limits.body_bytes_max, facts.body_bytes_max);
