@@ -21,7 +21,8 @@ constexpr std::array<SimulatorDialectFacts, 10> kFacts = {{
     {"llamacpp", "authorization", 0, 0, 512, 0, false, false},
 }};
 
-constexpr std::array<std::pair<std::string_view, int>, 16> kModels = {{
+// Those of `embedflow providers`; a test compares them.
+constexpr std::array<std::pair<std::string_view, int>, 32> kModels = {{
     {"text-embedding-3-large", 3072},
     {"text-embedding-3-small", 1536},
     {"text-embedding-ada-002", 1536},
@@ -30,14 +31,30 @@ constexpr std::array<std::pair<std::string_view, int>, 16> kModels = {{
     {"embed-v4.0", 1536},
     {"embed-english-v3.0", 1024},
     {"embed-multilingual-v3.0", 1024},
+    {"embed-english-light-v3.0", 384},
+    {"embed-multilingual-light-v3.0", 384},
     {"voyage-4", 1024},
     {"voyage-4-large", 1024},
     {"voyage-4-lite", 1024},
+    {"voyage-3-large", 1024},
+    {"voyage-3.5", 1024},
+    {"voyage-3.5-lite", 1024},
+    {"voyage-code-3", 1024},
+    {"voyage-finance-2", 1024},
+    {"voyage-law-2", 1024},
     {"gemini-embedding-001", 3072},
     {"gemini-embedding-2", 3072},
     {"jina-embeddings-v3", 1024},
     {"jina-embeddings-v4", 2048},
+    {"sentence-transformers/all-MiniLM-L6-v2", 384},
+    {"all-minilm", 384},
     {"nomic-embed-text", 768},
+    {"mxbai-embed-large", 1024},
+    {"bge-m3", 1024},
+    {"BAAI/bge-m3", 1024},
+    {"BAAI/bge-small-en-v1.5", 384},
+    {"BAAI/bge-base-en-v1.5", 768},
+    {"BAAI/bge-large-en-v1.5", 1024},
 }};
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "embedflow/provider.h"
 #include "simulator/error_body.h"
 #include "simulator/headers.h"
 #include "simulator/policy.h"
@@ -315,12 +316,38 @@ TEST(SimulatorPolicy, RefusesWhatIsNoRequest) {
   EXPECT_EQ(status(request), 400);
   request.dialect = SimulatorDialect::kLlamaCpp;
   EXPECT_EQ(status(request), 415);
-  // A key in the wrong header is none.
-  request = Request("/openai/v1/embeddings", R"({"input":["a"]})");
-  request.headers = {{"authorization", "Bearer x"}};
-  EXPECT_EQ(status(request, true), 401);
-  request.headers = {{"api-key", "x"}};
-  EXPECT_EQ(status(request, true), 200);
+}
+
+TEST(SimulatorPolicy, TakesAKeyOnlyWhereTheDialectHasIt) {
+  const auto status = [](const std::string& path, const std::string& name,
+                         const std::string& value) {
+    SimulatorOptions options;
+    options.requires_key = true;
+    SimulatorRequest request = Request(path, R"({"input":["a"],"inputs":["a"],"requests":)"
+                                             R"([{"content":{"parts":[{"text":"a"}]}}]})");
+    request.headers = {{name, value}};
+    return SimulatorPolicy(options).Decide(request).reply.status;
+  };
+  const std::string azure = "/openai/v1/embeddings";
+  EXPECT_EQ(status(azure, "api-key", "x"), 200);
+  // An Entra token.
+  EXPECT_EQ(status(azure, "authorization", "Bearer x"), 200);
+  EXPECT_EQ(status(azure, "authorization", "Bearer "), 401);
+  EXPECT_EQ(status(azure, "authorization", "Basic x"), 401);
+  EXPECT_EQ(status(azure, "x-goog-api-key", "x"), 401);
+  EXPECT_EQ(status("/v1/embeddings", "api-key", "x"), 401);
+  const std::string gemini = "/v1beta/models/m:batchEmbedContents";
+  EXPECT_EQ(status(gemini, "x-goog-api-key", "x"), 200);
+  EXPECT_NE(status(gemini, "authorization", "Bearer x"), 200);
+}
+
+TEST(SimulatorDialect, KnowsTheModelsOfTheProfiles) {
+  for (const Profile& profile : Profiles()) {
+    if (profile.name == "builtin") continue;
+    for (const ModelProfile& model : profile.models) {
+      EXPECT_EQ(DimensionsOfModel(model.model), model.dimensions) << model.model;
+    }
+  }
 }
 
 std::string HeaderOf(const SimulatorReply& reply, const std::string& name) {
