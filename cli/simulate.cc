@@ -49,7 +49,7 @@ void ReadLimits(const Arguments& arguments, SimulatorLimits* limits) {
 Result<SimulatorOptions> OptionsFrom(const Arguments& arguments) {
   SimulatorOptions options;
   if (arguments.Has("--scenario")) {
-    EF_RETURN_IF_ERROR(ReadSimulatorScenario(arguments.Text("--scenario"), &options));
+    EF_RETURN_IF_ERROR(AsUsage(ReadSimulatorScenario(arguments.Text("--scenario"), &options)));
   }
   Override(arguments.Integer("--port"), &options.port);
   Override(FindSimulatorDialect(arguments.Text("--dialect")), &options.dialect);

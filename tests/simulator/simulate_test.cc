@@ -132,17 +132,27 @@ TEST_F(Simulate, WrongOptionsAreUsageErrors) {
   }
 }
 
-TEST_F(Simulate, FailsWhereItCannotListenOrRead) {
+TEST_F(Simulate, FailsWhereItCannotListen) {
   SimulateProgram server(EMBEDFLOW_PROGRAM, {});
   const std::string url = server.base_url();
   const std::string port = url.substr(17, url.size() - 20);
   const ProgramResult taken = RunProgram(EMBEDFLOW_PROGRAM, {"simulate", "--port", port});
   EXPECT_EQ(taken.exit_code, 1) << taken.err;
   EXPECT_THAT(taken.err, HasSubstr("port " + port + " is in use"));
-  const ProgramResult missing =
-      RunProgram(EMBEDFLOW_PROGRAM, {"simulate", "--scenario", Path("none.toml")});
-  EXPECT_EQ(missing.exit_code, 7) << missing.err;
-  EXPECT_THAT(missing.err, HasSubstr("none.toml"));
+}
+
+TEST_F(Simulate, WhatIsWrongWithAScenarioIsAUsageError) {
+  std::ofstream(Path("key.toml")) << "dialekt = \"voyage\"\n";
+  std::ofstream(Path("type.toml")) << "port = \"80\"\n";
+  std::ofstream(Path("range.toml")) << "[limits]\nrpm = -1\n";
+  for (const std::string file : {"none.toml", "key.toml", "type.toml", "range.toml"}) {
+    const ProgramResult run =
+        RunProgram(EMBEDFLOW_PROGRAM, {"simulate", "--scenario", Path(file), "--port", "0"});
+    EXPECT_EQ(run.exit_code, 2) << file << ": " << run.err;
+    // What is out of range is seen when the options of the command line have been added.
+    EXPECT_THAT(run.err, HasSubstr(file == "range.toml" ? "rpm" : file));
+    EXPECT_EQ(run.out, "");
+  }
 }
 
 TEST_F(Simulate, OptionsComeAfterTheScenario) {
