@@ -1,10 +1,18 @@
 #include "embedflow/text.h"
 
+#include <cmath>
+
 #include "base/json_writer.h"
 #include "base/utf8.h"
+#include "embedflow/optimization.h"
+#include "providers/dialects.h"
+#include "providers/profiles.h"
 
 namespace embedflow {
 namespace {
+
+// Up to here every whole number has a double of its own.
+constexpr double kWholeMax = 9007199254740992.0;
 
 void Field(JsonWriter* json, std::string_view key, std::uint64_t value) {
   json->Key(key).Value(value);
@@ -91,12 +99,36 @@ void WriteModel(JsonWriter* json, const ModelProfile& model) {
   json->EndObject();
 }
 
+// A limit a minute. A whole number is written as one: 1000000, where a double says 1e+06.
+void LimitOrNull(JsonWriter* json, std::string_view key, const std::optional<double>& limit) {
+  json->Key(key);
+  if (!limit) {
+    json->Null();
+  } else if (*limit >= 0 && *limit < kWholeMax && std::floor(*limit) == *limit) {
+    json->Value(static_cast<std::uint64_t>(*limit));
+  } else {
+    json->Value(*limit);
+  }
+}
+
+// Null for a provider that takes no key over HTTP.
+void WriteKeyHeader(JsonWriter* json, const Profile& profile) {
+  const DialectInfo* dialect = FindDialect(profile.name, profile.base_url);
+  json->Key("key_header");
+  if (dialect == nullptr) {
+    json->Null();
+  } else {
+    json->Value(dialect->key_header);
+  }
+}
+
 void WriteProfile(JsonWriter* json, const Profile& profile) {
   json->BeginObject();
   json->Key("name").Value(profile.name);
   json->Key("about").Value(profile.about);
   json->Key("base_url").Value(profile.base_url);
   json->Key("api_key_env").Value(profile.api_key_env);
+  WriteKeyHeader(json, profile);
   json->Key("api_version").Value(profile.api_version);
   json->Key("is_model_required").Value(profile.is_model_required);
   json->Key("limits").BeginObject();
@@ -109,14 +141,15 @@ void WriteProfile(JsonWriter* json, const Profile& profile) {
       .Value(std::chrono::duration_cast<std::chrono::seconds>(flow.timeout).count());
   json->Key("retries_max").Value(flow.retries_max);
   json->Key("retry_delay_ms").Value(flow.retry_delay.count());
-  FieldOrNull(json, "requests_per_minute", flow.requests_per_minute);
-  FieldOrNull(json, "inputs_per_minute", flow.inputs_per_minute);
+  LimitOrNull(json, "requests_per_minute", flow.requests_per_minute);
+  LimitOrNull(json, "inputs_per_minute", flow.inputs_per_minute);
   json->Key("inputs_count_as_requests").Value(flow.inputs_count_as_requests);
-  FieldOrNull(json, "model_tokens_per_minute", flow.model_tokens_per_minute);
+  LimitOrNull(json, "model_tokens_per_minute", flow.model_tokens_per_minute);
   FieldOrNull(json, "requests_in_flight_max", flow.requests_in_flight_max);
   json->Key("request_gzip").Value(RequestGzipName(profile.request_gzip));
   json->Key("compression_enabled").Value(flow.compression_enabled);
   Field(json, "connections_max", flow.connections_max);
+  json->Key("optimization").Raw(ToJson(profile.optimization));
   json->Key("models").BeginArray();
   for (const ModelProfile& model : profile.models) WriteModel(json, model);
   json->EndArray().EndObject();

@@ -118,6 +118,16 @@ TEST_F(ProgramTest, StatusVerifyDeadAndProvidersSayJson) {
   EXPECT_EQ(providers.at("providers[0].name"), "\"builtin\"");
   EXPECT_EQ(JsonMap::Of(Run({"providers", "openai", "--json"}).out).at("providers[0].api_key_env"),
             "\"OPENAI_API_KEY\"");
+  const auto openai = JsonMap::Of(Run({"providers", "openai", "--json"}).out);
+  EXPECT_EQ(openai.at("providers[0].key_header"), "\"Authorization\"");
+  EXPECT_EQ(openai.at("providers[0].requests_per_minute"), "3000");
+  EXPECT_EQ(openai.at("providers[0].model_tokens_per_minute"), "1000000");
+  EXPECT_EQ(openai.at("providers[0].optimization.rate_limit_tpm"), "1000000");
+  EXPECT_EQ(openai.at("providers[0].optimization.compression_threshold_bytes"), "1024");
+  EXPECT_EQ(openai.at("providers[0].optimization.circuit_breaker_config.failure_threshold"), "5");
+  EXPECT_EQ(providers.at("providers[0].key_header"), "null");
+  EXPECT_EQ(JsonMap::Of(Run({"providers", "azure", "--json"}).out).at("providers[0].key_header"),
+            "\"api-key\"");
   for (const Words& words : {Words{"status", At("corpus")}, Words{"verify", At("corpus")},
                              Words{"dead", At("corpus")}, Words{"providers"}}) {
     const ProgramResult text = Run(words);
