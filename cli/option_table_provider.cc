@@ -57,7 +57,8 @@ std::vector<Row> Limits() {
                 "the limits a minute together.")
           .Default("true"),
       Integer("--max-concurrency", "N", kIngest, "Limits", "requests in flight at once", 1, 1024)
-          .More("For builtin: batches computed at once.")
+          .More("More than --connection-pool-size open as many connections. For builtin: "
+                "batches computed at once.")
           .Default("the pool's size, or the cores"),
       Truth("--adaptive-concurrency", "Limits", "find how many the server takes best")
           .More("Up to --max-concurrency, by how long replies take. false: always as many.")
@@ -98,6 +99,8 @@ std::vector<Row> Connections() {
   return {
       Integer("--connection-pool-size", "N", kIngest, "Connections", "connections kept open", 1,
               1024)
+          .More("So many requests are in flight as well, unless --max-concurrency says "
+                "otherwise.")
           .Default("the profile's"),
       Number("--connect-timeout-seconds", "N", kIngest, "Connections", "to connect", 0.001, 600)
           .Unit("seconds")

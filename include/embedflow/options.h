@@ -62,9 +62,9 @@ struct FlowOptions {
   std::optional<CircuitBreakerConfig> circuit_breaker = CircuitBreakerConfig{};  // Unset: none.
   bool metrics_enabled = true;
   // Performance.
-  std::size_t connections_max = 10;  // Connections kept open to the provider, in [1, 1,024].
+  std::size_t connections_max = 10;  // Connections to the provider kept open, in [1, 1,024].
   // Requests in flight at once, in [1, 1,024]. Unset: connections_max for a server, the cores for
-  // an embedder.
+  // an embedder. More than connections_max open as many connections.
   std::optional<std::size_t> requests_in_flight_max;
   // Find how many requests in flight the server takes best, up to that maximum. Off: always as
   // many.
