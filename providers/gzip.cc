@@ -21,8 +21,6 @@ constexpr int kLevel = 1;
 constexpr int kGzipWindow = 15 + 16;
 constexpr int kMemoryLevel = 8;
 constexpr std::size_t kBodyBytesMax = std::numeric_limits<uInt>::max();
-// What one step of inflate may write.
-constexpr std::size_t kPieceBytes = 64u << 10;
 
 bool IsEncodingHeader(const std::pair<std::string, std::string>& header) {
   constexpr std::string_view kName = "content-encoding";
@@ -71,37 +69,6 @@ Result<bool> GzipRequest(HttpRequest* request) {
   deflateEnd(&stream);
   EF_RETURN_IF_ERROR(status);
   return is_smaller;
-}
-
-Status UngzipRequest(HttpRequest* request) {
-  if (!request->is_compressed) return {};
-  z_stream stream{};
-  if (inflateInit2(&stream, kGzipWindow) != Z_OK) return NoMemory();
-  std::string out;
-  int code = Z_OK;
-  stream.next_in = Input(request->body);
-  stream.avail_in = static_cast<uInt>(request->body.size());
-  try {
-    // It was compressed here, so what comes out fits into memory once more.
-    while (code == Z_OK) {
-      const std::size_t size = out.size();
-      out.resize(size + kPieceBytes);
-      stream.next_out = reinterpret_cast<Bytef*>(out.data() + size);
-      stream.avail_out = static_cast<uInt>(kPieceBytes);
-      code = inflate(&stream, Z_NO_FLUSH);
-      out.resize(size + kPieceBytes - stream.avail_out);
-    }
-  } catch (const std::bad_alloc&) {
-    code = Z_MEM_ERROR;
-  }
-  inflateEnd(&stream);
-  if (code == Z_MEM_ERROR) return NoMemory();
-  if (code != Z_STREAM_END || stream.avail_in != 0)
-    return {Code::kInternal, "a compressed request cannot be read back"};
-  std::erase_if(request->headers, IsEncodingHeader);
-  request->body = std::move(out);
-  request->is_compressed = false;
-  return {};
 }
 
 }  // namespace embedflow

@@ -18,13 +18,6 @@ namespace embedflow {
 // Threads: any.
 Result<bool> GzipRequest(HttpRequest* request);
 
-// The way back, for a server that does not read gzip: the request as it was before GzipRequest.
-// Nothing happens where is_compressed is false.
-// Errors: kInternal, when there is no memory or the body is not what GzipRequest made; nothing has
-// changed.
-// Threads: any.
-Status UngzipRequest(HttpRequest* request);
-
 }  // namespace embedflow
 
 #endif  // EMBEDFLOW_PROVIDERS_GZIP_H_

@@ -9,7 +9,6 @@
 #include <cstring>
 #include <string_view>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/utf8.h"
 
@@ -57,12 +56,6 @@ void Wipe(std::string* text) {
   text->resize(text->capacity());
   explicit_bzero(text->data(), text->size());
   text->clear();
-}
-
-std::string Secret::Describe() const {
-  constexpr std::size_t kDigits = 8;
-  return "key of " + std::to_string(bytes_.size()) +
-         " bytes (sha256:" + Sha256Hex(bytes_).substr(0, kDigits) + ")";
 }
 
 Result<Secret> ReadKeyFromEnvironment(const std::string& variable) {

@@ -45,9 +45,6 @@ class Secret {
   bool empty() const { return bytes_.empty(); }
   // The key itself. It must not be kept where it is not wiped.
   std::string_view Reveal() const { return bytes_; }
-  // What may be shown of it, by which two keys can be told apart: "key of 51 bytes
-  // (sha256:ab12cd34)".
-  std::string Describe() const;
 
  private:
   std::string bytes_;
