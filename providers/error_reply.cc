@@ -10,7 +10,6 @@ namespace embedflow {
 namespace {
 
 constexpr int kDepthMax = 64;
-constexpr std::size_t kWordsBytesMax = 300;
 constexpr std::size_t kQuotaIdsBytesMax = 1000;
 
 // Takes the outermost message, type and code; of equally deep ones the first.
@@ -81,9 +80,9 @@ ErrorReply ReadError(std::string_view body) {
   return plain;
 }
 
-std::string Wording(std::string_view words) {
+std::string Wording(std::string_view words, std::size_t bytes_max) {
   // Redaction comes first: a key that is cut in two would be no longer recognised.
-  return EscapeControl(Redact(words), kWordsBytesMax);
+  return EscapeControl(Redact(words), bytes_max);
 }
 
 std::string DescribeError(std::string_view body) {

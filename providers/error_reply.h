@@ -4,6 +4,7 @@
 #ifndef EMBEDFLOW_PROVIDERS_ERROR_REPLY_H_
 #define EMBEDFLOW_PROVIDERS_ERROR_REPLY_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -25,8 +26,9 @@ struct ErrorReply {
 // Never fails: a body that is not JSON is its own message.
 ErrorReply ReadError(std::string_view body);
 
-// Fit for a status message: keys redacted, control bytes escaped, cut to 300 bytes.
-std::string Wording(std::string_view words);
+// Fit for a status message: keys redacted, control bytes escaped, cut to `bytes_max` bytes.
+inline constexpr std::size_t kWordsBytesMax = 300;
+std::string Wording(std::string_view words, std::size_t bytes_max = kWordsBytesMax);
 
 // The message of `body` in that form; "no words" where there is none.
 std::string DescribeError(std::string_view body);

@@ -18,6 +18,7 @@ namespace {
 using Kind = Outcome::Kind;
 
 constexpr std::size_t kRequestIdBytesMax = 100;
+constexpr std::size_t kCodeBytesMax = 100;
 
 std::string Lower(std::string_view text) {
   std::string out(text);
@@ -168,6 +169,10 @@ Reading ReadClientError(const Facts& facts, const ProviderNames& names) {
       return {Kind::kRefused, Code::kRefused, "not_found", "check --base-url"};
     case 405:
     case 407:
+    case 410:
+    case 426:
+    case 428:
+    case 431:
     case 451:
       return {Kind::kRefused, Code::kRefused, "request_refused", "check --base-url and the proxy"};
     case 408:
@@ -235,10 +240,10 @@ std::string Message(const HttpReply& reply, const Facts& facts, const ProviderNa
     if (!words.empty()) message += ": " + words;
   }
   const std::string& code = facts.error.code.empty() ? facts.error.type : facts.error.code;
-  if (!code.empty()) message += " (" + Wording(std::string_view(code).substr(0, 100)) + ")";
+  if (!code.empty()) message += " (" + Wording(code, kCodeBytesMax) + ")";
   std::string_view id = HeaderOf(reply, "x-request-id");
   if (id.empty()) id = HeaderOf(reply, "apim-request-id");
-  if (!id.empty()) message += ", request " + Wording(id.substr(0, kRequestIdBytesMax));
+  if (!id.empty()) message += ", request " + Wording(id, kRequestIdBytesMax);
   return message;
 }
 

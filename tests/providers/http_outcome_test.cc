@@ -55,6 +55,10 @@ TEST(ReadFailure, TellsWhatWillHelp) {
       {404, "<html>nginx</html>", Kind::kRefused, "not_found"},
       {405, "", Kind::kRefused, "request_refused"},
       {407, "", Kind::kRefused, "request_refused"},
+      {410, "", Kind::kRefused, "request_refused"},
+      {426, "", Kind::kRefused, "request_refused"},
+      {428, "", Kind::kRefused, "request_refused"},
+      {431, "", Kind::kRefused, "request_refused"},
       {408, "", Kind::kTransient, "provider_error"},
       {409, "", Kind::kTransient, "provider_error"},
       {425, "", Kind::kTransient, "provider_error"},
@@ -164,6 +168,10 @@ TEST(ReadFailure, WordsAreRedactedEscapedAndCut) {
   // Cut where the key stands: half a key is a secret too.
   const Outcome cut = Fail(400, std::string(290, 'x') + key);
   EXPECT_THAT(cut.status.ToString(), Not(HasSubstr("sk-test")));
+  const Outcome code = Fail(400, R"({"code":")" + std::string(95, 'x') + key + "\"}");
+  EXPECT_THAT(code.status.ToString(), Not(HasSubstr("sk-te")));
+  const Outcome id = Fail(500, "", {{"x-request-id", std::string(95, 'x') + key}});
+  EXPECT_THAT(id.status.ToString(), Not(HasSubstr("sk-te")));
   const Outcome escapes = Fail(400, "\x1b]52;c;AAAA\x07\r\n\xff");
   EXPECT_THAT(escapes.status.message(), Not(HasSubstr("\x1b")));
   EXPECT_THAT(escapes.status.message(), Not(HasSubstr("\n")));
