@@ -20,6 +20,9 @@ struct Names {
   std::string_view limit;
   std::string_view remaining;
   std::string_view reset;
+  // The limit is of a minute. Otherwise it may be of a second or a day, and counts only with its
+  // window: five a second taken for five a minute would throttle to nothing.
+  bool is_per_minute = true;
 };
 
 // Of several the first that says something counts, field by field.
@@ -35,8 +38,9 @@ constexpr std::array<Names, 8> kNames = {{
      "ratelimitbysize-reset"},
     {&RateHints::model_tokens, "x-ratelimitbysize-limit-minute",
      "x-ratelimitbysize-remaining-minute", ""},
-    {&RateHints::requests, "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"},
-    {&RateHints::requests, "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"},
+    {&RateHints::requests, "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", false},
+    {&RateHints::requests, "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
+     false},
 }};
 
 // The number `text` begins with; what follows it goes to `rest`.
@@ -52,14 +56,15 @@ std::optional<double> LeadingNumber(std::string_view text, std::string_view* res
   return value;
 }
 
-std::optional<double> ReadLimit(std::string_view text) {
+std::optional<double> ReadLimit(std::string_view text, bool is_per_minute) {
   std::string_view rest;
   const std::optional<double> value = LeadingNumber(text, &rest);
   if (!value || *value <= 0) return {};
   const std::size_t window_at = rest.find("w=");
-  if (window_at == std::string_view::npos) return value;
+  if (window_at == std::string_view::npos) return is_per_minute ? value : std::nullopt;
   const std::optional<double> seconds = LeadingNumber(rest.substr(window_at + 2), &rest);
-  return seconds && *seconds > 0 ? *value * 60 / *seconds : value;
+  if (seconds && *seconds > 0) return *value * 60 / *seconds;
+  return is_per_minute ? value : std::nullopt;
 }
 
 std::optional<double> ReadRemaining(std::string_view text) {
@@ -86,7 +91,7 @@ RateHints ReadRateHints(const HttpReply& reply, std::int64_t wall_now_ms) {
   RateHints hints;
   for (const Names& names : kNames) {
     RateHint& hint = hints.*names.hint;
-    if (!hint.limit) hint.limit = ReadLimit(HeaderOf(reply, names.limit));
+    if (!hint.limit) hint.limit = ReadLimit(HeaderOf(reply, names.limit), names.is_per_minute);
     if (!hint.remaining) hint.remaining = ReadRemaining(HeaderOf(reply, names.remaining));
     if (!hint.reset && !names.reset.empty()) {
       hint.reset = ReadReset(HeaderOf(reply, names.reset), reply, wall_now_ms);
