@@ -113,12 +113,21 @@ void AppendUtf8(std::string* out, char32_t c) {
 
 }  // namespace
 
-JsonParser::JsonParser(int depth_max, JsonHandler* handler)
-    : depth_max_(depth_max), handler_(handler) {}
+JsonParser::JsonParser(int depth_max, std::size_t token_bytes_max, JsonHandler* handler)
+    : depth_max_(depth_max), token_bytes_max_(token_bytes_max), handler_(handler) {}
 
 bool JsonParser::Fail(std::string what) {
   error_ = "not JSON: " + std::move(what) + ", byte " + std::to_string(offset_);
   return false;
+}
+
+bool JsonParser::Hold(std::string_view part) {
+  if (part.size() > token_bytes_max_ - held_.size()) {
+    return Fail((token_ == Token::kNumber ? "a number longer than " : "a string longer than ") +
+                std::to_string(token_bytes_max_) + " bytes");
+  }
+  held_ += part;
+  return true;
 }
 
 bool JsonParser::Stop() {
@@ -258,20 +267,16 @@ bool JsonParser::ReadString(std::string_view piece, std::size_t* at) {
   if (high_surrogate_ != 0 && (!plain.empty() || (end < piece.size() && piece[end] != '\\')))
     return Fail("lone surrogate in a string");
   *at = end;
-  if (end == piece.size()) {
-    held_ += plain;
-    return true;
-  }
+  if (end == piece.size()) return Hold(plain);
   ++*at;
   if (piece[end] == '\\') {
-    held_ += plain;
     escape_ = Escape::kBackslash;
-    return true;
+    return Hold(plain);
   }
   if (piece[end] != '"') return Fail("a control byte inside a string");
   // A string that lies in one piece is handed on where it lies.
-  if (held_.empty()) return EndString(plain);
-  held_ += plain;
+  if (held_.empty() && plain.size() <= token_bytes_max_) return EndString(plain);
+  if (!Hold(plain)) return false;
   const bool goes_on = EndString(held_);
   held_.clear();
   return goes_on;
@@ -290,9 +295,8 @@ bool JsonParser::ReadEscape(std::string_view piece, std::size_t* at) {
     if (high_surrogate_ != 0) return Fail("lone surrogate in a string");
     const char plain = Unescaped(c);
     if (plain == '\0') return Fail("invalid escape in a string");
-    held_ += plain;
     escape_ = Escape::kNone;
-    return true;
+    return Hold({&plain, 1});
   }
   const int digit = HexValue(c);
   if (digit < 0) return Fail("invalid escape in a string");
@@ -312,8 +316,9 @@ bool JsonParser::AppendCodePoint(char32_t unit) {
   }
   if (is_low) unit = 0x10000 + ((high_surrogate_ - 0xD800) << 10) + (unit - 0xDC00);
   high_surrogate_ = 0;
-  AppendUtf8(&held_, unit);
-  return true;
+  std::string bytes;
+  AppendUtf8(&bytes, unit);
+  return Hold(bytes);
 }
 
 bool JsonParser::EndString(std::string_view value) {
@@ -331,12 +336,9 @@ bool JsonParser::ReadNumber(std::string_view piece, std::size_t* at) {
   while (end < piece.size() && IsNumberByte(piece[end])) ++end;
   const std::string_view part = piece.substr(*at, end - *at);
   *at = end;
-  if (end == piece.size()) {
-    held_ += part;
-    return true;
-  }
-  if (held_.empty()) return EndNumber(part);
-  held_ += part;
+  if (end == piece.size()) return Hold(part);
+  if (held_.empty() && part.size() <= token_bytes_max_) return EndNumber(part);
+  if (!Hold(part)) return false;
   return EndNumber(std::exchange(held_, {}));
 }
 
@@ -358,7 +360,7 @@ bool JsonParser::ReadWord(std::string_view piece, std::size_t* at) {
 }
 
 Status ParseJson(std::string_view text, int depth_max, JsonHandler* handler) {
-  JsonParser parser(depth_max, handler);
+  JsonParser parser(depth_max, text.size(), handler);
   (void)parser.Feed(text);
   return parser.Finish();
 }

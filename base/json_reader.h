@@ -36,13 +36,16 @@ class JsonHandler {
 };
 
 // Takes one value in pieces that may be cut anywhere, also inside a character or an escape. Holds
-// at most the one string or number that a piece was cut in. A byte order mark before the value is
+// at most the one string or number that a piece was cut in, and of that at most `token_bytes_max`
+// bytes (and what a growing std::string keeps besides). A byte order mark before the value is
 // skipped.
 // Threads: not thread-safe.
 class JsonParser {
  public:
-  // Nesting beyond `depth_max` levels is an error. `handler` outlives the parser.
-  JsonParser(int depth_max, JsonHandler* handler);
+  // Nesting beyond `depth_max` levels is an error, and so is a string (unescaped), name or number
+  // of more than `token_bytes_max` bytes, wherever the pieces were cut. `handler` outlives the
+  // parser.
+  JsonParser(int depth_max, std::size_t token_bytes_max, JsonHandler* handler);
 
   // False once the text is wrong or the handler has stopped it; then nothing more is read.
   bool Feed(std::string_view piece);
@@ -58,6 +61,8 @@ class JsonParser {
   enum class Escape { kNone, kBackslash, kHex };
 
   bool Fail(std::string what);
+  // Adds to the token at hand; what is in `held_` already is within the bound.
+  bool Hold(std::string_view part);
   bool Stop();
   bool Told(bool goes_on) { return goes_on || Stop(); }
   bool TakeStructure(char c);
@@ -74,6 +79,7 @@ class JsonParser {
   bool ReadWord(std::string_view piece, std::size_t* at);
 
   const int depth_max_;
+  const std::size_t token_bytes_max_;
   JsonHandler* const handler_;
   std::vector<bool> open_;  // Containers we are in: true for an object.
   std::size_t mark_ = 0;    // Bytes of a byte order mark so far.
@@ -89,7 +95,8 @@ class JsonParser {
   std::string error_;
 };
 
-// Parses `text` as exactly one value; errors as JsonParser::Finish.
+// Parses `text` as exactly one value; errors as JsonParser::Finish. No token is longer than the
+// text.
 Status ParseJson(std::string_view text, int depth_max, JsonHandler* handler);
 
 }  // namespace embedflow

@@ -45,6 +45,7 @@ class ReplyHandler final : public VectorsHandler {
   std::optional<std::uint64_t> model_tokens() const override {
     return total_tokens_ ? total_tokens_ : prompt_tokens_;
   }
+  std::size_t base64_bytes() const override { return (dimensions_ * sizeof(float) + 2) / 3 * 4; }
   std::string Finish() override;
 
  private:
@@ -145,7 +146,7 @@ bool ReplyHandler::String(std::string_view value) {
   if (entry_has_embedding_) return Refuse("is given twice");
   entry_has_embedding_ = true;
   if (DecodeBase64Floats(value, Row(indexes_.size() - 1))) return true;
-  const std::size_t expected = (dimensions_ * sizeof(float) + 2) / 3 * 4;
+  const std::size_t expected = base64_bytes();
   if (value.size() != expected) {
     return Refuse("has " + std::to_string(value.size()) + " base64 characters, " +
                   std::to_string(expected) + " make " + std::to_string(dimensions_) +

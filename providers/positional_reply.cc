@@ -38,6 +38,7 @@ class PositionalHandler final : public VectorsHandler {
   const std::string& refusal() const override { return refusal_; }
   bool has_error() const override { return has_error_; }
   std::optional<std::uint64_t> model_tokens() const override { return model_tokens_; }
+  std::size_t base64_bytes() const override { return (dimensions_ * sizeof(float) + 2) / 3 * 4; }
   std::string Finish() override;
 
  private:
@@ -144,7 +145,7 @@ bool PositionalHandler::String(std::string_view value) {
   if (!IsVectorNext() || shape_.dtype != OutputDtype::kFloat) return Odd("a string");
   if (!BeginVector()) return false;
   if (DecodeBase64Floats(value, Row())) return true;
-  const std::size_t expected = (dimensions_ * sizeof(float) + 2) / 3 * 4;
+  const std::size_t expected = base64_bytes();
   if (value.size() == expected) return RefuseVector("is not base64");
   return RefuseVector("has " + std::to_string(value.size()) + " base64 characters, " +
                       std::to_string(expected) + " make " + std::to_string(dimensions_) +

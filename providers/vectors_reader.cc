@@ -9,6 +9,8 @@ namespace embedflow {
 namespace {
 
 constexpr int kDepthMax = 64;
+// Of any string that is not a vector. A run's memory is reckoned by what replies may hold.
+constexpr std::size_t kStringBytesMax = 1u << 20;
 
 Status NotVectors(std::string message) {
   return Status(Code::kUnavailable, std::move(message)).WithWord("bad_reply");
@@ -17,7 +19,8 @@ Status NotVectors(std::string message) {
 }  // namespace
 
 VectorsReader::VectorsReader(std::unique_ptr<VectorsHandler> handler)
-    : handler_(std::move(handler)), parser_(kDepthMax, handler_.get()) {}
+    : handler_(std::move(handler)),
+      parser_(kDepthMax, std::max(kStringBytesMax, handler_->base64_bytes()), handler_.get()) {}
 
 void VectorsReader::Take(std::string_view piece) {
   if (head_.size() < kHeadBytes) {

@@ -4,6 +4,7 @@
 #ifndef EMBEDFLOW_PROVIDERS_VECTORS_READER_H_
 #define EMBEDFLOW_PROVIDERS_VECTORS_READER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,12 +24,15 @@ class VectorsHandler : public JsonHandler {
   // The reply holds an error where its vectors should be.
   virtual bool has_error() const = 0;
   virtual std::optional<std::uint64_t> model_tokens() const = 0;
+  // How long a vector of this reply is in base64.
+  virtual std::size_t base64_bytes() const = 0;
   // After the last event: what is wrong with the reply as a whole; empty if every row now stands in
   // its place.
   virtual std::string Finish() = 0;
 };
 
-// Holds, besides the vectors, at most one string of the reply and its first kHeadBytes.
+// Holds, besides the vectors, at most one string of the reply, of at most a vector's base64 or
+// 1 MiB, and its first kHeadBytes.
 // Threads: not thread-safe.
 class VectorsReader {
  public:

@@ -87,9 +87,9 @@ Parse ByJudge(const std::string& text) {
           judge.events()};
 }
 
-Parse InPieces(const std::string& text, Rng* rng) {
+Parse InPieces(const std::string& text, Rng* rng, std::size_t token_bytes_max = 1 << 20) {
   EventList list;
-  JsonParser parser(64, &list);
+  JsonParser parser(64, token_bytes_max, &list);
   std::string_view rest = text;
   while (!rest.empty()) {
     const std::size_t size = rng == nullptr ? rest.size() : 1 + rng->Below(5);
@@ -206,9 +206,37 @@ TEST(JsonParser, StopsWhenTheHandlerSaysSo) {
   for (int events = 1; events < 8; ++events) {
     EventList list;
     list.StopAfter(events);
-    JsonParser parser(64, &list);
+    JsonParser parser(64, 100, &list);
     EXPECT_FALSE(parser.Feed(R"({"a":[1,"x",null]})")) << events;
     EXPECT_EQ(parser.Finish().message().rfind("stopped, byte ", 0), 0u) << events;
+  }
+}
+
+// However it was cut, and however it is escaped; what is just as long is taken.
+TEST(JsonParser, RefusesATokenThatIsTooLong) {
+  Rng rng(20261122);
+  const auto error_of = [&](const std::string& text, bool is_cut) {
+    EventList list;
+    JsonParser parser(64, 8, &list);
+    const std::size_t size = is_cut ? 1 + rng.Below(3) : text.size();
+    for (std::size_t at = 0; at < text.size(); at += size) (void)parser.Feed(text.substr(at, size));
+    return parser.Finish().message();
+  };
+  for (int round = 0; round < 20; ++round) {
+    const bool is_cut = round > 0;
+    for (const char* text : {R"("12345678")", R"({"12345678":-1234567})", R"("123456\u00fc")",
+                             R"("\n\n\n\n\n\n\n\n")", "12345678", "false"}) {
+      EXPECT_EQ(error_of(text, is_cut), "") << text;
+    }
+    for (const char* text : {R"("123456789")", R"({"123456789":1})", R"("1234567\u00fc")",
+                             R"("\n\n\n\n\n\n\n\n\n")", R"("1234567\n9")"}) {
+      EXPECT_EQ(error_of(text, is_cut).rfind("not JSON: a string longer than 8 bytes, byte ", 0),
+                0u)
+          << text << ": " << error_of(text, is_cut);
+    }
+    EXPECT_EQ(error_of("[123456.89]", is_cut).rfind("not JSON: a number longer than 8 bytes", 0),
+              0u);
+    EXPECT_EQ(error_of("123456.89", is_cut).rfind("not JSON: a number longer than 8 bytes", 0), 0u);
   }
 }
 

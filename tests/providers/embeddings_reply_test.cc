@@ -218,6 +218,23 @@ TEST(ReadEmbeddings, NumbersAreReadAsFloats) {
 }
 
 // The messages must not repeat what a reply holds besides numbers.
+// A run's memory is reckoned with at most a mebibyte, or a vector's base64, beside the vectors.
+TEST(ReadEmbeddings, NoStringIsHeldBeyondItsBound) {
+  const std::string mebibyte(1u << 20, 'x');
+  const auto body = [](const std::string& text) {
+    return R"({"model":")" + text + R"(","data":[{"index":0,"embedding":[1,2]}]})";
+  };
+  EXPECT_TRUE(ReadBody(body(mebibyte), 1, 2).status.ok());
+  const Read longer = ReadBody(body(mebibyte + "x"), 1, 2);
+  EXPECT_EQ(longer.status.word(), "bad_reply");
+  EXPECT_THAT(longer.status.message(), HasSubstr("a string longer than 1048576 bytes"));
+  // A vector may be larger: 1.6 MB of base64.
+  const int dimensions = 300'000;
+  const Read large = ReadBody(BodyWith(FlakyFlaw::kNone, true, {"one"}, dimensions), 1, dimensions);
+  EXPECT_TRUE(large.status.ok()) << large.status.ToString();
+  EXPECT_EQ(large.vectors, FlakyVector("one", dimensions));
+}
+
 TEST(ReadEmbeddings, LongErrorsAreCutAndEscaped) {
   const std::string body =
       R"({"error":{"message":"\u001b[2J\u009b )" + std::string(100'000, 'x') + R"("}})";
