@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::string_view kParameters = "model.parameters";
 constexpr std::string_view kBreaker = "circuit_breaker_config";
+constexpr std::string_view kBreakerOption = "--circuit-breaker";
+constexpr std::string_view kSwitch = "--enable-circuit-breaker";
 
 // The fields of ModelConfig whose options have other names.
 struct Renamed {
@@ -73,17 +75,29 @@ class ConfigAdder {
 
   // Breakers come in parts and are set once all are known.
   Status Finish() {
-    if (!has_breaker_) return {};
+    if (has_breaker_) EF_RETURN_IF_ERROR(SetBreaker());
+    // The command line wins over the file, and in a file off wins over parameters, which the
+    // library writes for a breaker that is off as well.
+    const bool is_off = arguments_->Text(kSwitch) == "false";
+    if (is_off && given_.Has(kBreakerOption) && !given_.Has(kSwitch)) {
+      arguments_->Unset(kSwitch);
+    } else if (is_off && !given_.Has(kBreakerOption)) {
+      arguments_->Unset(kBreakerOption);
+    }
+    return {};
+  }
+
+ private:
+  Status SetBreaker() {
     ConfigSetting setting;
     setting.line = breaker_line_;
     setting.values = {std::to_string(breaker_.failure_threshold) + "/" +
                       std::to_string(breaker_.success_threshold) + "/" +
                       std::to_string(breaker_.timeout_seconds) + "/" +
                       std::to_string(breaker_.half_open_max_attempts)};
-    return Set(setting, "--circuit-breaker");
+    return Set(setting, std::string(kBreakerOption));
   }
 
- private:
   Status At(const ConfigSetting& setting, const std::string& what) const {
     return UsageError(Printable(file_) + ", line " + std::to_string(setting.line) + ": " + what);
   }

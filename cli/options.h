@@ -93,6 +93,7 @@ class Arguments {
   const std::vector<std::string>& positionals() const { return positionals_; }
   // Gives an option values that have passed CheckValue(), in place of those it has.
   void Set(std::string_view option, std::vector<std::string> values);
+  void Unset(std::string_view option) { values_.erase(std::string(option)); }
 
  private:
   friend Result<Arguments> Parse(Command command, std::span<const std::string> words);

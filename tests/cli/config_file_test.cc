@@ -145,6 +145,32 @@ TEST_F(ConfigFile, TakesWhatTheLibraryWrites) {
   EXPECT_EQ(own->provider.batch_inputs_max, 128u);
 }
 
+TEST_F(ConfigFile, TheCommandLineDecidesWhetherThereIsABreaker) {
+  const std::string on =
+      "provider = \"openai\"\n[optimization.circuit_breaker_config]\n"
+      "failure_threshold = 7\n";
+  const std::string off =
+      "provider = \"openai\"\n[optimization]\nenable_circuit_breaker = false\n"
+      "[optimization.circuit_breaker_config]\nfailure_threshold = 7\n";
+  const auto breaker = [this](const std::string& toml, std::vector<std::string> words = {}) {
+    const Result<IngestOptions> options = IngestWith(toml, std::move(words));
+    EXPECT_TRUE(options.ok()) << options.status().ToString();
+    return options.ok() ? options->pipeline.flow.circuit_breaker : std::nullopt;
+  };
+  const CircuitBreakerConfig files{7, 2, 30, 3};
+  EXPECT_EQ(breaker(on), files);
+  EXPECT_EQ(breaker(on, {"--enable-circuit-breaker", "false"}), std::nullopt);
+  EXPECT_EQ(breaker("provider = \"openai\"\ncircuit-breaker = \"7/2/30/3\"\n",
+                    {"--enable-circuit-breaker", "false"}),
+            std::nullopt);
+  EXPECT_EQ(breaker(off), std::nullopt);
+  EXPECT_EQ(breaker(off, {"--enable-circuit-breaker", "true"}), files);
+  EXPECT_EQ(breaker(off, {"--circuit-breaker", "1/1/1/1"}), (CircuitBreakerConfig{1, 1, 1, 1}));
+  // On the command line itself the two still contradict each other.
+  EXPECT_FALSE(
+      IngestWith(off, {"--circuit-breaker", "1/1/1/1", "--enable-circuit-breaker", "false"}).ok());
+}
+
 TEST_F(ConfigFile, ErrorsAreUsageWithFileAndLine) {
   const struct {
     std::string toml, message;
