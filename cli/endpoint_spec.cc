@@ -32,6 +32,28 @@ std::vector<std::string_view> Names() {
   return names;
 }
 
+// Where the part that begins at `from` ends: at a comma that is not within JSON.
+std::size_t PartEnd(std::string_view text, std::size_t from) {
+  int depth = 0;
+  bool is_string = false;
+  for (std::size_t at = from; at < text.size(); ++at) {
+    const char c = text[at];
+    if (is_string) {
+      if (c == '\\') ++at;
+      is_string = c != '"';
+    } else if (c == '"') {
+      is_string = depth > 0;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      depth = std::max(0, depth - 1);
+    } else if (c == ',' && depth == 0) {
+      return at;
+    }
+  }
+  return text.size();
+}
+
 Status AddPart(std::string_view part, Arguments* arguments) {
   const std::size_t equals = part.find('=');
   const std::string name(part.substr(0, equals));
@@ -52,11 +74,11 @@ Status AddPart(std::string_view part, Arguments* arguments) {
 
 Result<EndpointSpec> Read(const std::string& text, const ProviderOptions& primary) {
   Arguments arguments;
-  std::size_t comma = std::min(text.find(','), text.size());
+  std::size_t comma = PartEnd(text, 0);
   arguments.Set("--provider", {text.substr(0, comma)});
   while (comma < text.size()) {
     const std::size_t begin = comma + 1;
-    comma = std::min(text.find(',', begin), text.size());
+    comma = PartEnd(text, begin);
     EF_RETURN_IF_ERROR(AddPart(std::string_view(text).substr(begin, comma - begin), &arguments));
   }
   EndpointSpec spec;

@@ -1,4 +1,5 @@
 // What --fallback and --replica say: "azure,base-url=https://x.openai.azure.com,max-concurrency=4".
+// Commas within braces, brackets and the strings there are part of a value.
 // Threads: pure functions.
 #ifndef EMBEDFLOW_CLI_ENDPOINT_SPEC_H_
 #define EMBEDFLOW_CLI_ENDPOINT_SPEC_H_

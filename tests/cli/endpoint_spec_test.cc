@@ -47,6 +47,23 @@ TEST(EndpointSpec, ANameAloneIsEnough) {
   EXPECT_EQ(spec->role, EndpointOptions::Role::kReplica);
 }
 
+TEST(EndpointSpec, CommasWithinJsonArePartOfTheValue) {
+  const std::string json = R"({"a":1,"b":[2,{"c":"],\",}"}],"d":{}})";
+  const Result<EndpointSpec> spec = EndpointSpecOf(
+      "--fallback", "openai,base-url=http://[::1]:80/v1,parameters=" + json + ",model=m",
+      Primary());
+  ASSERT_TRUE(spec.ok()) << spec.status().ToString();
+  EXPECT_EQ(spec->provider.parameters, json);
+  EXPECT_EQ(spec->provider.base_url, "http://[::1]:80/v1");
+  EXPECT_EQ(spec->provider.model, "m");
+  // What is no JSON keeps its commas apart: a quote that nobody closes takes nothing with it.
+  const Result<EndpointSpec> quote =
+      EndpointSpecOf("--fallback", "openai,model=a\"b,http2=true", Primary());
+  ASSERT_TRUE(quote.ok()) << quote.status().ToString();
+  EXPECT_EQ(quote->provider.model, "a\"b");
+  EXPECT_TRUE(quote->flow.http2_enabled);
+}
+
 TEST(EndpointSpec, IsMadeForTheSpaceOfTheRun) {
   ProviderOptions primary;
   primary.name = "local";
