@@ -29,7 +29,7 @@ namespace embedflow {
 namespace {
 
 constexpr std::string_view kMagic = "efallow\n";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kBootIdBytes = 40;
 constexpr std::size_t kNameBytesMax = 128;
 constexpr std::chrono::milliseconds kContended{1};
@@ -42,7 +42,6 @@ struct Image {
   std::uint32_t version = 0;
   std::uint32_t bytes = 0;
   std::array<char, kBootIdBytes> boot_id{};
-  std::array<double, 3> limits{};  // Of who wrote last; 0: not limited.
   AllowanceState state;
   std::uint64_t checksum = 0;  // Of all bytes before it.
 };
@@ -58,10 +57,6 @@ std::array<char, kBootIdBytes> ReadBootId() {
   // Without one, kAheadMaxNs still finds most files of another boot.
   if (!file.ok() || read(file.get(), id.data(), id.size()) < 0) id = {};
   return id;
-}
-
-std::array<double, 3> Numbers(const AllowanceLimits& limits) {
-  return {limits.requests.value_or(0), limits.inputs.value_or(0), limits.model_tokens.value_or(0)};
 }
 
 Status SystemError(const std::string& what) {
@@ -129,9 +124,7 @@ class SharedAllowance final : public Allowance {
  public:
   SharedAllowance(FileDescriptor directory, FileDescriptor file, std::string name,
                   const AllowanceLimits& limits, bool limits_are_the_users, TimePoint now)
-      : rules_(limits),
-        limits_(Numbers(limits)),
-        limits_are_the_users_(limits_are_the_users),
+      : rules_(limits, limits_are_the_users),
         boot_id_(ReadBootId()),
         name_(std::move(name)),
         directory_(std::move(directory)),
@@ -214,7 +207,8 @@ class SharedAllowance final : public Allowance {
       return;
     }
     own_ = image.state;
-    if (image.limits != limits_) rules_.Adopt(&own_, now);
+    // Who wrote it may have other limits.
+    rules_.Adopt(&own_, now);
   }
 
   bool Save() {
@@ -223,7 +217,6 @@ class SharedAllowance final : public Allowance {
     image.version = kVersion;
     image.bytes = sizeof image;
     image.boot_id = boot_id_;
-    image.limits = limits_;
     image.state = own_;
     image.checksum = ChecksumOf(image);
     return pwrite(file_.get(), &image, sizeof image, 0) == static_cast<ssize_t>(sizeof image);
@@ -232,8 +225,8 @@ class SharedAllowance final : public Allowance {
   bool ApplyNews(TimePoint now) {
     if (news_.empty()) return false;
     if (news_.has_costs) rules_.Settle(&own_, news_.taken, news_.real, now);
-    if (news_.hints) {
-      rules_.Feed(&own_, news_.hints->first, news_.hints->second, limits_are_the_users_, now);
+    if (news_.hints && rules_.Feed(&own_, news_.hints->first, news_.hints->second, now)) {
+      LogLoweredRate(own_, &is_lowered_rate_told_);
     }
     if (news_.pause_until) {
       rules_.Pause(&own_, *news_.pause_until, news_.ramp_was_too_fast, now);
@@ -250,14 +243,13 @@ class SharedAllowance final : public Allowance {
   }
 
   const AllowanceRules rules_;
-  const std::array<double, 3> limits_;
-  const bool limits_are_the_users_;
   const std::array<char, kBootIdBytes> boot_id_;
   const std::string name_;
   const FileDescriptor directory_;
   FileDescriptor file_;  // Not ok: the allowance is of this process alone.
   AllowanceState own_;   // The file's as last seen.
   News news_;
+  bool is_lowered_rate_told_ = false;
 };
 
 }  // namespace

@@ -2,8 +2,11 @@
 // state lives in a small file that each locks for some microseconds at a time. No server is needed,
 // and a process that dies leaves nothing behind but the file.
 //
-// The file is an optimisation, never a truth: one that is damaged, of another boot, another version
-// or other limits is begun anew, and where it cannot be had at all each process keeps to itself.
+// Each process paces by its own limits, in view of what all have used and of what headers and
+// pauses have told any of them.
+//
+// The file is an optimisation, never a truth: one that is damaged, of another boot or another
+// version is begun anew, and where it cannot be had at all each process keeps to itself.
 #ifndef EMBEDFLOW_PIPELINE_SHARED_ALLOWANCE_H_
 #define EMBEDFLOW_PIPELINE_SHARED_ALLOWANCE_H_
 

@@ -4,6 +4,10 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
 
 namespace embedflow {
 namespace {
@@ -121,10 +125,11 @@ std::int64_t Advance(AllowanceState* state, TimePoint now) {
   for (const Kind& kind : kKinds) {
     Bucket* bucket = &(state->*kind.bucket);
     for (std::int64_t i = 0; i < slots; ++i) bucket->taken[IndexOf(SlotNumber(to) - i)] = 0;
-    if (bucket->goal == 0) continue;
-    if (bucket->ramp < bucket->goal) {
+    // Also while rules with a smaller limit, or with none, keep the state.
+    if (bucket->ramp < std::max(bucket->goal, bucket->ramp_end)) {
       bucket->ramp = std::min(kRateMax, bucket->ramp * std::pow(kRampFactor, passed / kRampNs));
     }
+    if (bucket->goal == 0) continue;
     SetRate(bucket);
     bucket->level += bucket->per_minute * kPace * passed / kNsPerMinute;
     bucket->spacing += bucket->per_minute * kSpacingPace * passed / kNsPerMinute;
@@ -169,16 +174,13 @@ void Charge(Bucket* bucket, const Kind& kind, double cost, std::int64_t now) {
   }
 }
 
-void FeedLimit(Bucket* bucket, const Kind& kind, double told, const AllowanceLimits& limits,
-               bool limits_are_the_users) {
-  if (!std::isfinite(told) || told <= 0) return;
-  const double limit = std::clamp(told, kRateMin, kRateMax);
-  const std::optional<double>& set = limits.*kind.limit;
-  if (set && limits_are_the_users && limit >= *set) {
-    bucket->goal = *set;
-  } else {
-    bucket->goal = limit;
-  }
+double SetLimit(const std::optional<double>& limit) {
+  return limit ? std::clamp(Sane(*limit), kLimitMin, kRateMax) : 0;
+}
+
+void SetGoal(Bucket* bucket, const Kind& kind, double set, bool set_is_the_users) {
+  const bool is_set_kept = set != 0 && set_is_the_users && bucket->told >= set;
+  bucket->goal = bucket->told == 0 || is_set_kept ? set : bucket->told;
   SetRate(bucket);
   Clip(bucket, kind);
 }
@@ -206,29 +208,27 @@ AllowanceLimits AllowanceLimits::Of(const FlowOptions& flow) {
   return {flow.requests_per_minute, flow.inputs_per_minute, flow.model_tokens_per_minute};
 }
 
-AllowanceRules::AllowanceRules(const AllowanceLimits& limits) : limits_(limits) {}
+AllowanceRules::AllowanceRules(const AllowanceLimits& limits, bool limits_are_the_users)
+    : limits_(limits), limits_are_the_users_(limits_are_the_users) {}
 
 AllowanceState AllowanceRules::Fresh(TimePoint now) const {
   AllowanceState state;
   state.updated_ns = Nanoseconds(now);
-  SetGoals(&state);
+  Adopt(&state, now);
   return state;
-}
-
-void AllowanceRules::SetGoals(AllowanceState* state) const {
-  for (const Kind& kind : kKinds) {
-    Bucket* bucket = &(state->*kind.bucket);
-    const std::optional<double>& limit = limits_.*kind.limit;
-    bucket->goal = limit ? std::clamp(Sane(*limit), kLimitMin, kRateMax) : 0;
-    bucket->ramp = limit ? std::max(bucket->goal, kind.ramp_free) : kNoRamp;
-    SetRate(bucket);
-    Clip(bucket, kind);
-  }
 }
 
 void AllowanceRules::Adopt(AllowanceState* state, TimePoint now) const {
   Advance(state, now);
-  SetGoals(state);
+  for (const Kind& kind : kKinds) {
+    Bucket* bucket = &(state->*kind.bucket);
+    const double set = SetLimit(limits_.*kind.limit);
+    // What is set may be used at once, unless the server has said that something was too fast.
+    if (state->ramp_cut_ns == 0) {
+      bucket->ramp = std::max(bucket->ramp, set == 0 ? kNoRamp : std::max(set, kind.ramp_free));
+    }
+    SetGoal(bucket, kind, set, limits_are_the_users_);
+  }
 }
 
 std::optional<TimePoint> AllowanceRules::Take(AllowanceState* state, const AllowanceCost& cost,
@@ -266,18 +266,25 @@ void AllowanceRules::Settle(AllowanceState* state, const AllowanceCost& taken,
   }
 }
 
-void AllowanceRules::Feed(AllowanceState* state, const RateHints& hints,
-                          const AllowanceCost& under_way, bool limits_are_the_users,
-                          TimePoint now) const {
-  if (hints == RateHints{}) return;
+bool AllowanceRules::Feed(AllowanceState* state, const RateHints& hints,
+                          const AllowanceCost& under_way, TimePoint now) const {
+  if (hints == RateHints{}) return false;
   Advance(state, now);
+  bool is_lower = false;
   const auto feed = [&](const Kind& kind, const RateHint& hint) {
     Bucket* bucket = &(state->*kind.bucket);
-    if (hint.limit) FeedLimit(bucket, kind, *hint.limit, limits_, limits_are_the_users);
+    const double limit = hint.limit.value_or(0);
+    if (std::isfinite(limit) && limit > 0) {
+      const double before = bucket->goal == 0 ? kRateMax : bucket->goal;
+      bucket->told = std::clamp(limit, kRateMin, kRateMax);
+      SetGoal(bucket, kind, SetLimit(limits_.*kind.limit), limits_are_the_users_);
+      is_lower = is_lower || bucket->goal < before;
+    }
     FeedRemaining(bucket, kind, hint, Sane(under_way.*kind.cost));
   };
   feed(kKinds[0], hints.requests);
   feed(kKinds[2], hints.model_tokens);
+  return is_lower;
 }
 
 void AllowanceRules::Pause(AllowanceState* state, TimePoint until, bool ramp_was_too_fast,
@@ -291,15 +298,28 @@ void AllowanceRules::Pause(AllowanceState* state, TimePoint until, bool ramp_was
   for (const Kind& kind : kKinds) {
     Bucket* bucket = &(state->*kind.bucket);
     if (bucket->goal == 0) continue;
+    bucket->ramp_end = std::max(bucket->ramp_end, bucket->goal);
     bucket->ramp = std::max(bucket->per_minute / 2, bucket->goal * kRampCutMin);
     SetRate(bucket);
     Clip(bucket, kind);
   }
 }
 
+void LogLoweredRate(const AllowanceState& state, bool* is_told) {
+  if (std::exchange(*is_told, true)) return;
+  const auto rate = [](const Bucket& bucket, const char* unit) {
+    return (bucket.goal == 0 ? "any number of"
+                             : std::to_string(static_cast<std::int64_t>(bucket.goal))) +
+           unit;
+  };
+  Log(LogLevel::kInfo, "the provider's headers lowered the rate: now " +
+                           rate(state.requests, " requests") + " and " +
+                           rate(state.model_tokens, " tokens") + " a minute");
+}
+
 LocalAllowance::LocalAllowance(const AllowanceLimits& limits, bool limits_are_the_users,
                                TimePoint now)
-    : rules_(limits), limits_are_the_users_(limits_are_the_users), state_(rules_.Fresh(now)) {}
+    : rules_(limits, limits_are_the_users), state_(rules_.Fresh(now)) {}
 
 std::optional<TimePoint> LocalAllowance::Take(const AllowanceCost& cost, TimePoint now) {
   return rules_.Take(&state_, cost, now);
@@ -310,7 +330,7 @@ void LocalAllowance::Settle(const AllowanceCost& taken, const AllowanceCost& rea
 }
 
 void LocalAllowance::Feed(const RateHints& hints, const AllowanceCost& under_way, TimePoint now) {
-  rules_.Feed(&state_, hints, under_way, limits_are_the_users_, now);
+  if (rules_.Feed(&state_, hints, under_way, now)) LogLoweredRate(state_, &is_lowered_rate_told_);
 }
 
 void LocalAllowance::Pause(TimePoint until, bool ramp_was_too_fast, TimePoint now) {

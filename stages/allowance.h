@@ -49,8 +49,10 @@ struct AllowanceState {
     double level = 0;       // What pacing at 99 % of the rate has saved up. Negative: a debt.
     double spacing = 0;     // The same at 99.4 %, but nearly nothing is saved up.
     double unit = 0;        // About the largest of the last costs.
-    double goal = 0;        // The rate allowed by settings and headers; 0: not limited.
+    double told = 0;        // The limit headers told last; 0: none yet.
+    double goal = 0;        // The rate allowed by settings and `told`; 0: not limited.
     double ramp = 0;        // The rate that a ramp has reached so far; `per_minute` keeps below.
+    double ramp_end = 0;    // The largest goal a ramp was kept for; it grows up to there.
     std::array<float, kSlots> taken{};  // By slot number modulo kSlots.
   };
   std::int64_t updated_ns = 0;
@@ -62,12 +64,13 @@ struct AllowanceState {
 // Threads: not thread-safe; the state is the caller's.
 class AllowanceRules {
  public:
-  explicit AllowanceRules(const AllowanceLimits& limits);
+  // Limits that are not the user's are a profile's guess, which headers may raise.
+  AllowanceRules(const AllowanceLimits& limits, bool limits_are_the_users);
 
   // The state of an allowance nobody has used yet.
   AllowanceState Fresh(TimePoint now) const;
   // Puts these rules' limits in force in a state that was kept under others: what was used stays
-  // used.
+  // used, what headers told stays told, and a ramp stays where it is.
   void Adopt(AllowanceState* state, TimePoint now) const;
   // Takes `cost` if it may leave at `now`. Otherwise takes nothing and returns the earliest time
   // that is worth asking again, after `now`.
@@ -78,20 +81,24 @@ class AllowanceRules {
               TimePoint now) const;
   // Takes in what a reply's headers say. `under_way`: what was sent and not yet answered, which the
   // server may not have counted. A limit below ours lowers the rate, one above raises a rate that
-  // is a profile's guess (`limits_are_the_users` false). A remainder below what our own use
-  // explains (others use the key as well) is a ceiling of the level; none at all is waited out
-  // until its reset.
-  void Feed(AllowanceState* state, const RateHints& hints, const AllowanceCost& under_way,
-            bool limits_are_the_users, TimePoint now) const;
+  // is a profile's guess. A remainder below what our own use explains (others use the key as well)
+  // is a ceiling of the level; none at all is waited out until its reset. True: a rate is lower now
+  // than it was.
+  bool Feed(AllowanceState* state, const RateHints& hints, const AllowanceCost& under_way,
+            TimePoint now) const;
   // Nothing leaves before `until`. A ramp that was too fast also halves the rates, which grow back
   // by at most half every 15 minutes (OpenAI's rule of thumb). Replies that come within seconds of
   // each other halve them once. `until` is cut to a quarter of an hour from now.
   void Pause(AllowanceState* state, TimePoint until, bool ramp_was_too_fast, TimePoint now) const;
 
  private:
-  void SetGoals(AllowanceState* state) const;
   const AllowanceLimits limits_;
+  const bool limits_are_the_users_;
 };
+
+// Tells the user that headers have lowered a rate, which otherwise looks like slowness. `*is_told`
+// keeps it to once.
+void LogLoweredRate(const AllowanceState& state, bool* is_told);
 
 // One allowance, wherever its state lives.
 // Threads: as the implementation says.
@@ -115,8 +122,8 @@ class LocalAllowance final : public Allowance {
 
  private:
   const AllowanceRules rules_;
-  const bool limits_are_the_users_;
   AllowanceState state_;
+  bool is_lowered_rate_told_ = false;
 };
 
 }  // namespace embedflow

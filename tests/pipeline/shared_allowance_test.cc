@@ -153,6 +153,16 @@ TEST_F(SharedAllowanceTest, OtherLimitsForgetNoUse) {
   EXPECT_GT(SecondsSince(*again), 50);
 }
 
+TEST_F(SharedAllowanceTest, OtherLimitsForgetNoHeadersAndNoRamp) {
+  const auto wide = Open();
+  flow_.requests_per_minute = 480;
+  const auto narrow = Open();
+  wide->Feed({{120.0, {}, {}}, {}}, {0, 0, 0}, At(0));
+  EXPECT_NEAR(static_cast<double>(TakeByTurns({wide.get(), narrow.get()}, 0, 60).size()), 119, 3);
+  wide->Pause(At(61), true, At(60));
+  EXPECT_NEAR(static_cast<double>(TakeByTurns({wide.get(), narrow.get()}, 200, 60).size()), 64, 4);
+}
+
 TEST_F(SharedAllowanceTest, DirectoryAndFileAreOursAlone) {
   const auto one = Open();
   one->Take({}, kStart);

@@ -10,9 +10,11 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
+#include "embedflow/log.h"
 
 namespace embedflow {
 namespace {
@@ -204,14 +206,61 @@ TEST(Allowance, NothingAbsurdOverflowsAndTimeNeverGoesBack) {
 }
 
 TEST(Allowance, AdoptingOtherLimitsForgetsNoUse) {
-  const AllowanceRules wide({std::nullopt, std::nullopt, 600000.0});
-  const AllowanceRules narrow({std::nullopt, std::nullopt, 60000.0});
+  const AllowanceRules wide({std::nullopt, std::nullopt, 600000.0}, true);
+  const AllowanceRules narrow({std::nullopt, std::nullopt, 60000.0}, true);
   AllowanceState state = wide.Fresh(kStart);
   ASSERT_FALSE(wide.Take(&state, {1, 0, 60000}, kStart));
   narrow.Adopt(&state, After(1));
   const auto again = narrow.Take(&state, {1, 0, 1000}, After(10));
   ASSERT_TRUE(again);
   EXPECT_GE(SecondsSince(*again), 50);
+}
+
+// Two sets of rules keep one state by turns, as two processes do at every call.
+TEST(Allowance, AdoptingOtherLimitsForgetsNeitherHeadersNorRamps) {
+  const AllowanceRules wide({600.0, std::nullopt, std::nullopt}, true);
+  const AllowanceRules narrow({120.0, std::nullopt, std::nullopt}, true);
+  const AllowanceRules none({}, false);
+  const auto rate_of = [](const AllowanceRules& rules, AllowanceState* state, double at) {
+    rules.Adopt(state, After(at));
+    return state->requests.per_minute;
+  };
+  AllowanceState state = wide.Fresh(kStart);
+  EXPECT_TRUE(wide.Feed(&state, {{60.0, {}, {}}, {}}, {0, 0, 0}, After(1)));
+  EXPECT_EQ(rate_of(narrow, &state, 1), 60);
+  EXPECT_EQ(rate_of(none, &state, 1), 60);
+  EXPECT_EQ(rate_of(wide, &state, 1), 60);
+  EXPECT_FALSE(narrow.Feed(&state, {{300.0, {}, {}}, {}}, {0, 0, 0}, After(2)));
+  EXPECT_EQ(rate_of(narrow, &state, 2), 120);
+  EXPECT_EQ(rate_of(wide, &state, 2), 300);
+  // A ramp is halved for all, and grows back at its pace whoever looks.
+  wide.Pause(&state, After(3), true, After(3));
+  EXPECT_EQ(rate_of(narrow, &state, 3), 120);
+  EXPECT_EQ(rate_of(none, &state, 3), 150);
+  EXPECT_EQ(rate_of(wide, &state, 3), 150);
+  for (int second = 3; second < 903; ++second) {
+    EXPECT_GT(rate_of(second % 2 == 0 ? none : narrow, &state, second), 0);
+  }
+  EXPECT_NEAR(rate_of(wide, &state, 903), 225, 0.1);
+  EXPECT_EQ(rate_of(narrow, &state, 903), 120);
+  EXPECT_EQ(rate_of(wide, &state, 3600), 300);
+}
+
+TEST(Allowance, SaysOnceThatHeadersLoweredTheRate) {
+  std::vector<std::string> lines;
+  SetLogLevel(LogLevel::kInfo);
+  SetLogSink([&](LogLevel, std::string_view message) { lines.emplace_back(message); });
+  LocalAllowance allowance({600.0, std::nullopt, std::nullopt}, true, kStart);
+  allowance.Feed({{6000.0, {}, {}}, {}}, {0, 0, 0}, After(1));
+  EXPECT_TRUE(lines.empty());
+  allowance.Feed({{60.0, {}, {}}, {}}, {0, 0, 0}, After(2));
+  allowance.Feed({{30.0, {}, {}}, {}}, {0, 0, 0}, After(3));
+  SetLogSink({});
+  SetLogLevel(LogLevel::kWarning);
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0],
+            "the provider's headers lowered the rate: now 60 requests and any number of tokens a "
+            "minute");
 }
 
 }  // namespace
