@@ -44,7 +44,9 @@ Status StatusOf(const Outcome& outcome) {
     case Outcome::Kind::kThrottled:
     case Outcome::Kind::kTransient:
     case Outcome::Kind::kBadReply:
-      return Status(Code::kUnavailable, outcome.status.message());
+      return Status(Code::kUnavailable, outcome.status.message())
+          .WithWord(outcome.status.word())
+          .WithNext("try again once the provider answers; --base-url names another address");
     case Outcome::Kind::kInvalid:
     case Outcome::Kind::kOversize:
       return Status(Code::kInvalidArgument, outcome.status.message())
@@ -55,7 +57,8 @@ Status StatusOf(const Outcome& outcome) {
   }
 }
 
-Result<std::vector<float>> Send(const Dialect& dialect, std::span<const std::string_view> texts) {
+Result<std::vector<float>> Send(const Dialect& dialect, std::span<const std::string_view> texts,
+                                EmbedNowCost* spent) {
   Mailbox mailbox;
   ReactorOptions options;
   options.send.timeout = kTimeout;
@@ -81,6 +84,10 @@ Result<std::vector<float>> Send(const Dialect& dialect, std::span<const std::str
     transport->Submit(std::move(job));
     const TransportAnswer answer = mailbox.Take();
     const Outcome outcome = dialect.Read(answer.reply, texts.size(), vectors);
+    if (spent != nullptr) {
+      spent->requests += answer.sent ? 1 : 0;
+      spent->model_tokens += outcome.model_tokens.value_or(0);
+    }
     const Verdict verdict = Decide(retry, outcome, attempt, 1, rng);
     if (verdict.kind == Verdict::Kind::kKeep) return vectors;
     if (verdict.kind != Verdict::Kind::kAgain) return StatusOf(outcome);
@@ -91,8 +98,8 @@ Result<std::vector<float>> Send(const Dialect& dialect, std::span<const std::str
 }  // namespace
 
 Result<std::vector<float>> EmbedNow(const Provider& provider,
-                                    std::span<const std::string_view> texts) {
-  if (provider.dialect() != nullptr) return Send(*provider.dialect(), texts);
+                                    std::span<const std::string_view> texts, EmbedNowCost* spent) {
+  if (provider.dialect() != nullptr) return Send(*provider.dialect(), texts, spent);
   const auto dimensions = static_cast<std::size_t>(provider.space().dimensions);
   std::vector<float> vectors(texts.size() * dimensions);
   EF_RETURN_IF_ERROR(provider.embedder()->Embed(texts, vectors));

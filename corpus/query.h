@@ -2,6 +2,7 @@
 #ifndef EMBEDFLOW_CORPUS_QUERY_H_
 #define EMBEDFLOW_CORPUS_QUERY_H_
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -12,8 +13,14 @@
 namespace embedflow {
 
 // Row i for texts[i]. As EmbedQuery below, in one request; the texts must keep the limits of one.
+// `spent`, unless null, gets what was sent and billed added.
+struct EmbedNowCost {
+  std::uint64_t requests = 0;
+  std::uint64_t model_tokens = 0;
+};
 Result<std::vector<float>> EmbedNow(const Provider& provider,
-                                    std::span<const std::string_view> texts);
+                                    std::span<const std::string_view> texts,
+                                    EmbedNowCost* spent = nullptr);
 
 // Blocks: for a remote provider it sends a request, and up to two retries. `text` is valid UTF-8
 // and not blank. Errors: the provider's outcome (kRefused, kUnavailable), kInvalidArgument if it

@@ -5,6 +5,7 @@
 #ifndef EMBEDFLOW_PIPELINE_BATCH_H_
 #define EMBEDFLOW_PIPELINE_BATCH_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -78,17 +79,20 @@ struct Batch {
 
   // Where it is sent; the dispatcher's to set.
   std::size_t endpoint = 0;
-  std::optional<Endpoint::Permit> permit;  // While an attempt is under way.
-  int attempts_here = 0;                   // At that endpoint.
-  TimePoint first_attempt{};               // There, of this batch or the one it is a part of.
-  std::uint64_t successes_before = 0;      // Of that endpoint, then; of a part, when it was split.
-  std::uint32_t used_up = 0;               // Endpoints that shall not get it again, a bit each.
-  bool is_given_up = false;                // No endpoint can take it, or its time is over.
-  bool is_over_caps = false;               // A cap learnt meanwhile: split before it is sent.
-  bool is_condemned = false;               // Its one text was refused while none was accepted.
-  bool is_compression_refused = false;     // The last attempt failed for its compression alone.
-  bool goes_first = false;                 // Ahead of new work: part of a batch that was sent.
-  bool is_split_off = false;               // Of a batch at which the server failed every time.
+  std::optional<Endpoint::Permit> permit;                 // While an attempt is under way.
+  int attempts_here = 0;                                  // At that endpoint.
+  std::array<std::uint8_t, kEndpointsMax> attempts_at{};  // At the others.
+  TimePoint first_attempt{};  // Anywhere; later by what it waited for gates of our own.
+  std::optional<std::uint64_t>
+      successes_before;                 // Of that endpoint, then; of a part, when it was split.
+  std::uint32_t used_up = 0;            // Endpoints that shall not get it again, a bit each.
+  bool is_held_by_us = false;           // What it waits for is a gate of our own.
+  bool is_given_up = false;             // No endpoint can take it, or its time is over.
+  bool is_over_caps = false;            // A cap learnt meanwhile: split before it is sent.
+  bool is_condemned = false;            // Its one text was refused while none was accepted.
+  bool is_compression_refused = false;  // The last attempt failed for its compression alone.
+  bool goes_first = false;              // Ahead of new work: part of a batch that was sent.
+  bool is_split_off = false;            // Of a batch at which the server failed every time.
 
   TimePoint not_before{};
   HttpRequest request;

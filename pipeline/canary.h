@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "corpus/query.h"
 #include "embedflow/provider.h"
 #include "embedflow/status.h"
 
@@ -16,9 +17,11 @@ inline constexpr double kCanaryCosineMin = 0.98;
 
 // What the provider makes of the canary texts, one after the other. Blocks; one request, and up to
 // two retries.
-Result<std::vector<float>> CanaryVectors(const Provider& provider);
+// `spent` counts what was sent and billed.
+Result<std::vector<float>> CanaryVectors(const Provider& provider, EmbedNowCost* spent);
 
-// OK if each of `theirs` points where the one of `ours` does. Otherwise kInvalidArgument with the
+// OK if each of `theirs` points where the one of `ours` does and is as long, give or take a
+// twentieth. Otherwise kInvalidArgument with the
 // word space_mismatch, naming `provider`'s place.
 Status CompareCanaries(const std::vector<float>& ours, const std::vector<float>& theirs,
                        const Provider& provider);

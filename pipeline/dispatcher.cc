@@ -11,6 +11,8 @@ namespace {
 
 // How long an endpoint that used up a batch's retries is left alone while another serves.
 constexpr std::chrono::seconds kRest{30};
+// Of the retries that are due, how many are asked about at a time.
+constexpr std::size_t kRetriesLookedAt = 64;
 // How long the limits must have held a run back before its requests are made smaller for it, and to
 // what part of a minute's tokens: 98.4 % of a strict minute can be used then, 87 % with requests of
 // 30 %.
@@ -39,7 +41,7 @@ Dispatcher::Dispatcher(RunState& run, LetGo let_go) : run_(run), let_go_(std::mo
 void Dispatcher::Add(const BatchPtr& batch, bool before_others) {
   {
     MutexLock lock(mu_);
-    if (batch->attempts_here > 0) {
+    if (batch->attempt > 0) {
       retries_.emplace(batch->not_before, batch);
     } else if (before_others) {
       fresh_.push_front(batch);
@@ -56,35 +58,55 @@ bool Dispatcher::CanTake(std::size_t i, const Batch& batch) const {
 
 Endpoint::Answer Dispatcher::TryEndpoint(std::size_t i, Batch& batch, TimePoint now) {
   Endpoint& endpoint = *endpoints_[i];
-  const bool is_retry = batch.attempts_here > 0;
+  const bool is_retry = batch.attempt > 0;
   const Endpoint::Permit permit =
       endpoint.PermitFor(batch.items.size(), batch.model_tokens, is_retry,
                          is_retry && batch.outcome.kind == Outcome::Kind::kThrottled);
   const Endpoint::Answer answer = endpoint.TryStart(permit, now);
   if (answer.gate != Gate::kOpen) return answer;
   if (batch.endpoint != i) {
-    // Another address, another key, another count of attempts.
-    batch.endpoint = i;
+    // Another address and another key.
     batch.request = {};
-    batch.attempts_here = 0;
-    batch.first_attempt = {};
+    batch.attempts_at[batch.endpoint] = static_cast<std::uint8_t>(batch.attempts_here);
+    batch.attempts_here = batch.attempts_at[i];
+    batch.endpoint = i;
+    batch.successes_before.reset();
   }
-  // A part of a batch has the time of the whole.
+  if (!batch.successes_before) batch.successes_before = endpoint.successes();
   if (batch.first_attempt == TimePoint{}) {
     batch.first_attempt = now;
-    batch.successes_before = endpoint.successes();
+  } else if (is_retry && batch.is_held_by_us && now > batch.not_before) {
+    // The deadline is for a provider's faults; our own gates take no time of it.
+    batch.first_attempt += now - batch.not_before;
   }
+  batch.is_held_by_us = false;
   batch.permit = permit;
   return answer;
 }
 
-Endpoint::Answer Dispatcher::TryGrant(Batch& batch, TimePoint now) {
-  // The least busy of those that serve side by side comes first.
-  std::vector<std::size_t> serving;
-  std::vector<std::size_t> fallbacks;
+Dispatcher::Hold Dispatcher::TryEach(const std::vector<std::size_t>& candidates, Batch& batch,
+                                     TimePoint now) {
+  Hold hold;
+  for (const std::size_t i : candidates) {
+    const Endpoint::Answer answer = TryEndpoint(i, batch, now);
+    if (answer.gate == Gate::kOpen) return {Gate::kOpen, {}, true};
+    if (answer.ask_again)
+      hold.again = hold.again ? std::min(*hold.again, *answer.ask_again) : answer.ask_again;
+    // A breaker is the reason only where nothing else is.
+    if (!hold.has_tried || hold.gate == Gate::kBreaker) hold.gate = answer.gate;
+    hold.has_tried = true;
+  }
+  return hold;
+}
+
+Dispatcher::Hold Dispatcher::TryGrant(Batch& batch, TimePoint now) {
+  // Those that serve side by side, the least busy first; then the fallbacks; then, if there is
+  // nothing else, those that rest.
+  std::vector<std::size_t> serving, fallbacks, resting;
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     if (!CanTake(i, batch)) continue;
-    (endpoints_[i]->role() == EndpointRole::kFallback ? fallbacks : serving).push_back(i);
+    const bool is_fallback = endpoints_[i]->role() == EndpointRole::kFallback;
+    (endpoints_[i]->is_resting(now) ? resting : is_fallback ? fallbacks : serving).push_back(i);
   }
   const auto load = [&](std::size_t i) {
     return static_cast<double>(endpoints_[i]->in_flight()) /
@@ -92,29 +114,16 @@ Endpoint::Answer Dispatcher::TryGrant(Batch& batch, TimePoint now) {
   };
   std::stable_sort(serving.begin(), serving.end(),
                    [&](std::size_t a, std::size_t b) { return load(a) < load(b); });
-  std::optional<Endpoint::Answer> held;
-  const auto note = [&](const Endpoint::Answer& answer) {
-    // A gate that opens by itself is waited for; of several, the first to open.
-    const bool is_timed = answer.gate == Gate::kBreaker || answer.gate == Gate::kAllowance;
-    const bool held_is_timed =
-        held && (held->gate == Gate::kBreaker || held->gate == Gate::kAllowance);
-    if (!held || !is_timed || (held_is_timed && answer.ask_again < held->ask_again)) held = answer;
-  };
-  bool is_busy_only = false;
-  for (const std::size_t i : serving) {
-    const Endpoint::Answer answer = TryEndpoint(i, batch, now);
-    if (answer.gate == Gate::kOpen) return answer;
-    is_busy_only = is_busy_only || answer.gate != Gate::kBreaker;
-    note(answer);
+  Hold hold;
+  for (const std::vector<std::size_t>* candidates : {&serving, &fallbacks, &resting}) {
+    const Hold held = TryEach(*candidates, batch, now);
+    if (!held.has_tried) continue;
+    // Whoever is only busy is waited for.
+    if (held.gate != Gate::kBreaker) return held;
+    if (held.again) hold.again = hold.again ? std::min(*hold.again, *held.again) : held.again;
+    hold.has_tried = true;
   }
-  if (is_busy_only) return *held;
-  for (const std::size_t i : fallbacks) {
-    const Endpoint::Answer answer = TryEndpoint(i, batch, now);
-    if (answer.gate == Gate::kOpen) return answer;
-    note(answer);
-    if (answer.gate != Gate::kBreaker) break;
-  }
-  return held.value_or(Endpoint::Answer{Gate::kBreaker, TimePoint::max()});
+  return hold;
 }
 
 bool Dispatcher::IsPastDeadline(const Batch& batch, TimePoint now) const {
@@ -142,42 +151,40 @@ std::optional<TimePoint> Dispatcher::Collect(std::vector<BatchPtr>* out, TimePoi
     return std::nullopt;
   }
   std::optional<TimePoint> again;
-  const auto look_at = [&](TimePoint when) {
-    if (when != TimePoint::max()) again = again ? std::min(*again, when) : when;
-  };
+  const auto look_at = [&](TimePoint when) { again = again ? std::min(*again, when) : when; };
   Gate held_by = Gate::kOpen;
   // True if the batch has left the queue.
   const auto leaves = [&](const BatchPtr& batch) {
-    const Endpoint::Answer answer = TryGrant(*batch, now);
-    if (answer.gate == Gate::kOpen) {
+    const Hold hold = TryGrant(*batch, now);
+    const bool is_retry = batch->attempt > 0;
+    const bool is_late =
+        is_retry && hold.gate == Gate::kBreaker && IsPastDeadline(*batch, hold.again.value_or(now));
+    batch->is_given_up = hold.gate != Gate::kOpen && (!hold.has_tried || is_late);
+    if (hold.gate == Gate::kOpen || batch->is_given_up) {
       out->push_back(batch);
       return true;
     }
-    const bool is_retry = batch->attempts_here > 0;
-    const bool is_hopeless =
-        answer.ask_again == TimePoint::max() ||
-        (is_retry && answer.gate == Gate::kBreaker && IsPastDeadline(*batch, answer.ask_again));
-    if (is_hopeless || (is_retry && IsPastDeadline(*batch, now))) {
-      batch->is_given_up = true;
-      out->push_back(batch);
-      return true;
-    }
-    held_by = answer.gate;
-    if (answer.gate == Gate::kBreaker || answer.gate == Gate::kAllowance) look_at(answer.ask_again);
+    held_by = hold.gate;
+    batch->is_held_by_us = hold.gate != Gate::kBreaker;
+    if (hold.again) look_at(*hold.again);
     return false;
   };
+  // What one endpoint's breaker or the retry budget holds back must not hold up the rest.
   bool may_go_on = true;
-  while (may_go_on && !retries_.empty() && retries_.begin()->first <= now) {
-    if (leaves(retries_.begin()->second)) {
-      retries_.erase(retries_.begin());
+  std::size_t looked_at = 0;
+  for (auto entry = retries_.begin();
+       may_go_on && entry != retries_.end() && entry->first <= now && looked_at < kRetriesLookedAt;
+       ++looked_at) {
+    if (leaves(entry->second)) {
+      entry = retries_.erase(entry);
     } else {
-      // Only a retry needs the retry budget; new work may pass.
-      may_go_on = held_by == Gate::kRetryBudget;
-      break;
+      may_go_on = held_by == Gate::kRetryBudget || held_by == Gate::kBreaker;
+      ++entry;
     }
   }
   while (may_go_on && !fresh_.empty() && leaves(fresh_.front())) fresh_.pop_front();
-  if (!retries_.empty() && retries_.begin()->first > now) look_at(retries_.begin()->first);
+  const auto later = retries_.upper_bound(now);
+  if (later != retries_.end()) look_at(later->first);
   NoteWait(held_by, now);
   return again;
 }
@@ -207,7 +214,7 @@ std::uint64_t Dispatcher::SuccessesOf(std::size_t i) {
 
 bool Dispatcher::OthersSucceed(const Batch& batch) {
   MutexLock lock(mu_);
-  return endpoints_[batch.endpoint]->successes() > batch.successes_before;
+  return endpoints_[batch.endpoint]->successes() > batch.successes_before.value_or(0);
 }
 
 void Dispatcher::End(Batch& batch, Duration pause) {
@@ -217,7 +224,6 @@ void Dispatcher::End(Batch& batch, Duration pause) {
     Endpoint& endpoint = *endpoints_[batch.endpoint];
     Endpoint::Ended ended;
     ended.outcome = &batch.outcome;
-    ended.http_status = batch.reply.status;
     ended.was_sent = batch.sent;
     ended.round_trip = batch.round_trip;
     ended.pause = pause;
@@ -244,14 +250,19 @@ bool Dispatcher::MoveOn(Batch& batch, const Status& why) {
   }
   if (why.code() == Code::kRefused) {
     if (endpoints_.size() > 1) endpoint.Disable(why);
-  } else if (is_there_another) {
+  } else if (is_there_another && endpoint.successes() <= batch.successes_before.value_or(0)) {
     endpoint.RestUntil(run_.clock.Now() + kRest);
   }
-  if (!is_there_another) return false;
-  batch.attempts_here = 0;
-  batch.first_attempt = {};
   batch.is_split_off = false;
-  return true;
+  return is_there_another;
+}
+
+bool Dispatcher::HasAnother(const Batch& batch) {
+  MutexLock lock(mu_);
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    if (i != batch.endpoint && CanTake(i, batch)) return true;
+  }
+  return false;
 }
 
 Status Dispatcher::WhyNone() {

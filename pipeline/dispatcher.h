@@ -58,6 +58,8 @@ class Dispatcher {
   // Before the first Add: the endpoint is not used in this run.
   void Exclude(std::size_t i, const Status& why) EF_EXCLUDES(mu_);
 
+  // Another endpoint than the batch's last may take it.
+  bool HasAnother(const Batch& batch) EF_EXCLUDES(mu_);
   // Caps learnt from errors, over all endpoints.
   LearntCaps learnt_caps() EF_EXCLUDES(mu_);
   double tokens_per_estimated() EF_EXCLUDES(mu_);
@@ -77,8 +79,16 @@ class Dispatcher {
 
   // Moves what may go from the queues to `out`; returns when to look again.
   std::optional<TimePoint> Collect(std::vector<BatchPtr>* out, TimePoint now) EF_REQUIRES(mu_);
+  // What holds a batch back, and when to ask again if an answer may not be what opens a gate.
+  struct Hold {
+    Gate gate = Gate::kBreaker;
+    std::optional<TimePoint> again{};
+    bool has_tried = false;  // False: no endpoint can take the batch any more.
+  };
   // Asks the endpoints for a permit.
-  Endpoint::Answer TryGrant(Batch& batch, TimePoint now) EF_REQUIRES(mu_);
+  Hold TryGrant(Batch& batch, TimePoint now) EF_REQUIRES(mu_);
+  Hold TryEach(const std::vector<std::size_t>& candidates, Batch& batch, TimePoint now)
+      EF_REQUIRES(mu_);
   Endpoint::Answer TryEndpoint(std::size_t i, Batch& batch, TimePoint now) EF_REQUIRES(mu_);
   bool CanTake(std::size_t i, const Batch& batch) const EF_REQUIRES(mu_);
   bool IsPastDeadline(const Batch& batch, TimePoint now) const EF_REQUIRES(mu_);

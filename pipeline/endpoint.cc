@@ -114,7 +114,6 @@ void Endpoint::NoteBreaker(TimePoint now) {
 }
 
 Endpoint::Answer Endpoint::TryStart(const Permit& permit, TimePoint now) {
-  if (now < rests_until_) return {Gate::kBreaker, rests_until_};
   const bool may_start = breaker_.MayStart(now);
   NoteBreaker(now);
   if (!may_start) {

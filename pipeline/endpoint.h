@@ -24,6 +24,9 @@
 
 namespace embedflow {
 
+// A run's, the provider's own included: a batch notes in a bit each which have used it up.
+inline constexpr std::size_t kEndpointsMax = 32;
+
 enum class EndpointRole { kPrimary, kReplica, kFallback };
 
 class Endpoint {
@@ -32,7 +35,8 @@ class Endpoint {
   enum class Gate { kOpen, kBreaker, kConcurrency, kRetryBudget, kAllowance };
   struct Answer {
     Gate gate = Gate::kOpen;
-    TimePoint ask_again{};  // kBreaker and kAllowance: when it is worth asking again.
+    // When it is worth asking again; unset where an answer opens the gate.
+    std::optional<TimePoint> ask_again{};
   };
 
   // What is asked for one attempt, and held until its end.
@@ -46,7 +50,6 @@ class Endpoint {
   // What became of an attempt that was started.
   struct Ended {
     const Outcome* outcome = nullptr;
-    int http_status = 0;
     bool was_sent = false;
     Duration round_trip{};
     Duration pause{};  // For a throttle: how long the batch itself waits.
@@ -63,7 +66,6 @@ class Endpoint {
   const FlowOptions& flow() const { return flow_; }
   // From a batch's first attempt to its last.
   Duration deadline() const { return deadline_; }
-  std::size_t in_flight_max() const { return in_flight_max_; }
   static std::size_t InFlightMax(const FlowOptions& flow) {
     return flow.requests_in_flight_max.value_or(flow.connections_max);
   }
@@ -75,13 +77,14 @@ class Endpoint {
   // The permit for a request of `inputs` texts and `tokens` by our estimate.
   Permit PermitFor(std::size_t inputs, std::size_t tokens, bool is_retry,
                    bool after_throttle) const;
-  // Starts an attempt if every gate is open; otherwise changes nothing.
+  // Starts an attempt if every gate is open; otherwise takes nothing.
   Answer TryStart(const Permit& permit, TimePoint now);
   void End(const Permit& permit, const Ended& ended, TimePoint now);
 
   // Not to be used any more in this run, or not before a time.
   void Disable(const Status& why);
   void RestUntil(TimePoint when) { rests_until_ = when; }
+  bool is_resting(TimePoint now) const { return now < rests_until_; }
   const Status& disabled() const { return disabled_; }
   bool is_usable() const { return disabled_.ok(); }
 

@@ -31,9 +31,7 @@ Status PipelineOptions::Validate() const {
   EF_RETURN_IF_ERROR(chunker.Validate());
   EF_RETURN_IF_ERROR(index.Validate());
   EF_RETURN_IF_ERROR(flow.Validate());
-  // A batch notes in 32 bits which endpoints have used it up.
-  constexpr std::size_t kEndpointsMax = 31;
-  if (endpoints.size() > kEndpointsMax) {
+  if (endpoints.size() >= kEndpointsMax) {
     return {Code::kInvalidArgument,
             "at most 31 replicas and fallbacks, got " + std::to_string(endpoints.size())};
   }
@@ -92,6 +90,11 @@ Result<std::unique_ptr<Pipeline>> Pipeline::Open(Corpus& corpus,
     if (provider->dialect() == nullptr || !more.provider || more.provider->dialect() == nullptr) {
       return Status(Code::kInvalidArgument,
                     "replicas and fallbacks must be servers, of a provider that is one");
+    }
+    if (more.provider->space().revision != provider->space().revision) {
+      return Status(Code::kInvalidArgument,
+                    "an endpoint must have the output type and the parameters of the provider")
+          .WithWord("space_mismatch");
     }
     if (more.provider->space().dimensions != dimensions) {
       return Status(Code::kInvalidArgument,

@@ -131,13 +131,38 @@ Status Session::BeginRun() {
 Status Session::CheckEndpoints() {
   const std::vector<EndpointOptions>& more = run_.options.endpoints;
   if (more.empty()) return {};
-  const Result<std::vector<float>> ours = CanaryVectors(*run_.provider);
-  if (!ours.ok()) return ours.status().WithContext("the canary texts");
+  EmbedNowCost spent;
+  const auto count = [&] {
+    run_.counters.requests += spent.requests;
+    run_.counters.model_tokens += spent.model_tokens;
+    spent = {};
+  };
+  const Result<std::vector<float>> ours = CanaryVectors(*run_.provider, &spent);
+  count();
+  if (!ours.ok()) {
+    const Status& why = ours.status();
+    return Status(why.code(),
+                  "the provider, with whose vectors those of its replicas and fallbacks "
+                  "are compared first, gives none: " +
+                      why.message())
+        .WithWord(why.word())
+        .WithNext(why.code() == Code::kUnavailable
+                      ? "start again once it answers, or name another as --provider"
+                      : why.next());
+  }
   for (std::size_t i = 0; i < more.size(); ++i) {
-    const Result<std::vector<float>> theirs = CanaryVectors(*more[i].provider);
+    const Result<std::vector<float>> theirs = CanaryVectors(*more[i].provider, &spent);
+    count();
     if (theirs.ok()) {
       EF_RETURN_IF_ERROR(CompareCanaries(*ours, *theirs, *more[i].provider));
       continue;
+    }
+    // Vectors of another length, or none that can be used.
+    if (theirs.status().word() == "bad_reply") {
+      return Status(Code::kInvalidArgument,
+                    "an endpoint cannot serve this space: " + theirs.status().message())
+          .WithWord("space_mismatch")
+          .WithNext("use as fallback or replica only what serves the same model");
     }
     // It cannot be compared, so it does not serve; the run can do without.
     excluded_.emplace_back(i + 1, theirs.status().WithContext("its canary texts"));

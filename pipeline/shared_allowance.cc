@@ -33,6 +33,10 @@ constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kBootIdBytes = 40;
 constexpr std::size_t kNameBytesMax = 128;
 constexpr std::chrono::milliseconds kContended{1};
+// A lock is held for microseconds. One that is never free for so long, asked so many times in a
+// row, is held by a process that is stopped.
+constexpr std::chrono::seconds kContendedMax{1};
+constexpr int kContendedTriesMax = 20;
 // A state from further ahead than this is of another clock.
 constexpr std::int64_t kAheadMaxNs = 60'000'000'000;
 
@@ -129,7 +133,14 @@ class SharedAllowance final : public Allowance {
         name_(std::move(name)),
         directory_(std::move(directory)),
         file_(std::move(file)),
-        own_(rules_.Fresh(now)) {}
+        own_(rules_.Fresh(now)),
+        last_now_(now) {}
+  SharedAllowance(const SharedAllowance&) = delete;
+  SharedAllowance& operator=(const SharedAllowance&) = delete;
+  // Others pay for what they are not told.
+  ~SharedAllowance() override {
+    if (file_.ok() && !news_.empty()) Tell(last_now_);
+  }
 
   std::optional<TimePoint> Take(const AllowanceCost& cost, TimePoint now) override {
     std::optional<TimePoint> again;
@@ -162,14 +173,25 @@ class SharedAllowance final : public Allowance {
   }
 
   // Applies the news and then `change`, which says whether it changed anything, to the state in the
-  // file. False if another process holds the file.
+  // file. False if another process holds the file, for the time being.
   template <typename F>
   bool Change(TimePoint now, F change) {
-    if (file_.ok() && !Lock()) {
-      if (errno == EWOULDBLOCK || errno == EINTR) return false;
-      KeepToOurselves(SystemError(name_));
+    last_now_ = now;
+    if (file_.ok()) {
+      if (Lock()) {
+        contended_tries_ = 0;
+        Load(now);
+      } else if (errno != EWOULDBLOCK && errno != EINTR) {
+        KeepToOurselves(SystemError(name_));
+      } else if (IsHeldForGood(now)) {
+        // Half of somebody's write is told by the checksum.
+        Load(now);
+        KeepToOurselves(Status(Code::kUnavailable,
+                               name_ + ": another process has held it for longer than a second"));
+      } else {
+        return false;
+      }
     }
-    if (file_.ok()) Load(now);
     const bool had_news = ApplyNews(now);
     const bool changed = change(&own_);
     if (!file_.ok()) return true;
@@ -190,6 +212,11 @@ class SharedAllowance final : public Allowance {
     if (!anew.ok()) return true;
     file_ = std::move(*anew);
     return flock(file_.get(), LOCK_EX | LOCK_NB) == 0;
+  }
+
+  bool IsHeldForGood(TimePoint now) {
+    if (contended_tries_++ == 0) contended_since_ = now;
+    return contended_tries_ > kContendedTriesMax && now - contended_since_ >= kContendedMax;
   }
 
   void Load(TimePoint now) {
@@ -249,6 +276,9 @@ class SharedAllowance final : public Allowance {
   FileDescriptor file_;  // Not ok: the allowance is of this process alone.
   AllowanceState own_;   // The file's as last seen.
   News news_;
+  TimePoint last_now_;
+  TimePoint contended_since_;
+  int contended_tries_ = 0;  // In a row.
   bool is_lowered_rate_told_ = false;
 };
 

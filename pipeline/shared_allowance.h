@@ -26,7 +26,9 @@ namespace embedflow {
 // Threads: the object is not thread-safe; processes are kept apart by the file's lock. A call may
 // touch a file in memory or on a local disk; it never waits for another process: under contention
 // Take answers "ask again in a millisecond", and the other calls keep their news for their next
-// turn.
+// turn, at the latest for one try when the object goes. A file that another process does not let go
+// of for a second (it was stopped) is given up with a warning: this process keeps to itself from
+// then on.
 std::unique_ptr<Allowance> OpenAllowance(const FlowOptions& flow, const std::string& allowance_id,
                                          bool limits_are_the_users, TimePoint now);
 

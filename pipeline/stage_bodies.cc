@@ -12,6 +12,32 @@
 namespace embedflow {
 namespace {
 
+// A bill that is far from any count of these texts' tokens would stop the run's limits, or lift
+// them. Estimates are within a few times of the truth in any script.
+void KeepCredibleBill(Outcome* outcome, std::size_t estimated) {
+  constexpr double kTimesMax = 16;
+  // Of a handful of tokens what a provider adds by itself is many times as much.
+  constexpr double kTokensAdded = 1000;
+  if (!outcome->model_tokens) return;
+  const auto billed = static_cast<double>(*outcome->model_tokens);
+  const auto expected = static_cast<double>(estimated);
+  if (billed <= expected * kTimesMax + kTokensAdded &&
+      billed * kTimesMax + kTokensAdded >= expected)
+    return;
+  Log(LogLevel::kDebug, "a bill of " + std::to_string(*outcome->model_tokens) +
+                            " tokens is not believed; " + std::to_string(estimated) +
+                            " were estimated");
+  outcome->model_tokens.reset();
+}
+
+const char* NextAfter(const Outcome& outcome) {
+  return outcome.kind == Outcome::Kind::kThrottled
+             ? "lower --rate-limit-rpm or --rate-limit-tpm to what the provider allows, or run the "
+               "same command again later"
+             : "run the same command again once the provider answers; --max-retries and "
+               "--retry-delay-ms say how long a run waits for it";
+}
+
 // When a text that was refused before any was accepted is sent once more.
 constexpr std::chrono::milliseconds kSecondJudgement{250};
 
@@ -140,11 +166,21 @@ void StageBodies::Pack(const Admission& admission, std::vector<BatchPtr>* closed
 }
 
 bool StageBodies::IsOverCaps(const Batch& batch) {
-  if (batch.items.size() < 2) return false;
-  const LearntCaps caps = dispatcher_->learnt_caps();
-  if (caps.inputs_max && batch.items.size() > *caps.inputs_max) return true;
-  return caps.model_tokens_max &&
-         batch.permit->cost.model_tokens > static_cast<double>(*caps.model_tokens_max);
+  const std::size_t inputs = batch.items.size();
+  if (inputs < 2) return false;
+  const LearntCaps told = dispatcher_->learnt_caps();
+  const RequestLimits own = dispatcher_->endpoint(batch.endpoint).dialect().limits();
+  const auto is_over = [](double size, const std::optional<std::size_t>& cap) {
+    return cap && size > static_cast<double>(*cap);
+  };
+  if (inputs > own.inputs_max || (told.inputs_max && inputs > *told.inputs_max)) return true;
+  // What the packer made for the first endpoint may be too much for another; its own estimate was
+  // good enough when it was packed.
+  if (batch.endpoint != 0 &&
+      is_over(static_cast<double>(batch.model_tokens), own.model_tokens_max)) {
+    return true;
+  }
+  return is_over(batch.permit->cost.model_tokens, told.model_tokens_max);
 }
 
 std::optional<TransportJob> StageBodies::Write(Batch& batch) {
@@ -212,6 +248,7 @@ void StageBodies::Decode(Batch& batch) {
     }
     batch.reader.reset();
     batch.reply.body = {};
+    KeepCredibleBill(&batch.outcome, batch.model_tokens);
   } else {
     batch.vectors.resize(batch.items.size() * dimensions_);
     Embed(*run_.provider->embedder(), batch);
@@ -242,8 +279,10 @@ void StageBodies::CountAttempt(const Batch& batch) {
     if (batch.attempt > 1) ++counters.retries;
   }
   if (batch.outcome.kind == Outcome::Kind::kThrottled) ++counters.throttled;
-  if (batch.outcome.kind == Outcome::Kind::kOk)
+  if (batch.outcome.kind == Outcome::Kind::kOk) {
     accepted_any_.store(true, std::memory_order_relaxed);
+    refused_texts_ = 0;
+  }
   // A reply of status 200 is billed, whether it can be used or not.
   const bool billed = batch.outcome.kind == Outcome::Kind::kOk || batch.reply.status == 200;
   if (billed && run_.provider->dialect() != nullptr) {
@@ -261,6 +300,7 @@ Verdict StageBodies::DecideFor(Batch& batch) {
     facts.elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(run_.clock.Now() -
                                                                           batch.first_attempt);
     facts.http_status = batch.reply.status;
+    facts.has_timed_out = batch.outcome.status.word() == "timeout";
     facts.others_succeed = dispatcher_->OthersSucceed(batch);
     facts.is_split_off = batch.is_split_off;
   }
@@ -273,6 +313,8 @@ Verdict StageBodies::DecideFor(Batch& batch) {
     Log(LogLevel::kWarning, "the provider asks for a wait of " +
                                 std::to_string(batch.outcome.retry_after->count()) + " ms; " +
                                 std::to_string(verdict.delay.count()) + " ms are waited");
+    // Who else serves need not wait.
+    if (dispatcher_->HasAnother(batch)) verdict = {Verdict::Kind::kStop, {}};
   }
   return verdict;
 }
@@ -283,8 +325,10 @@ void StageBodies::Stop(Batch& batch, Verdict* verdict) {
     why = dispatcher_->WhyNone();
   } else if (batch.outcome.kind != Outcome::Kind::kRefused) {
     why = Status(Code::kUnavailable, batch.outcome.status.message() + " (" +
-                                         std::to_string(batch.attempt) + " attempts)")
-              .WithNext("run the same command again once the provider answers");
+                                         std::to_string(batch.attempt) +
+                                         (batch.attempt == 1 ? " attempt)" : " attempts)"))
+              .WithWord(batch.outcome.status.word())
+              .WithNext(NextAfter(batch.outcome));
   }
   if (dispatcher_ != nullptr && !run_.halting() && dispatcher_->MoveOn(batch, why)) {
     Log(LogLevel::kInfo, "another endpoint takes over: " + why.message());
@@ -327,6 +371,9 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
       break;
     case Verdict::Kind::kAgain:
       batch.not_before = run_.clock.Now() + verdict.delay;
+      // What the server asks for takes no time of the deadline.
+      if (batch.outcome.kind == Outcome::Kind::kThrottled && batch.outcome.retry_after)
+        batch.first_attempt += verdict.delay;
       batch.goes_first = true;
       Log(LogLevel::kDebug, "Retry attempt " + std::to_string(batch.attempts_here) + ", waiting " +
                                 std::to_string(verdict.delay.count()) +
@@ -353,32 +400,36 @@ void StageBodies::NoteRefusal(Batch& batch, Verdict* verdict) {
   if (batch.is_over_caps ||
       (batch.outcome.kind == Outcome::Kind::kOversize && batch.items.size() > 1))
     return;
-  // Once one request was accepted, a refusal is about the texts in it.
-  if (accepted_any_.load(std::memory_order_relaxed)) return;
+  // While others are accepted, a refusal is about the texts in it.
+  const bool accepted_any = accepted_any_.load(std::memory_order_relaxed);
+  if (accepted_any && dispatcher_ != nullptr && dispatcher_->OthersSucceed(batch)) return;
+  const bool is_single = verdict->kind == Verdict::Kind::kDead;
+  if (accepted_any && !is_single) return;
+  const bool is_unusable = batch.outcome.kind == Outcome::Kind::kBadReply;
   const std::uint64_t refusals = ++refusals_;
-  const bool single = verdict->kind == Verdict::Kind::kDead;
-  if (batch.outcome.kind == Outcome::Kind::kBadReply) {
-    if (!single && refusals < kBadRepliesMax) return;
-    run_.Fail(Status(Code::kUnavailable,
-                     "the provider's replies cannot be used: " + batch.outcome.status.message())
-                  .WithWord(kRepliesUnusable)
-                  .WithNext("check --base-url, --model and --dimensions; then the same command"));
-  } else {
-    const bool is_new = single && !batch.is_condemned;
-    const std::uint64_t texts = is_new ? ++refused_texts_ : refused_texts_.load();
-    if (refusals < kRefusalsMax && texts < kRefusedTextsMax) {
-      // Judged again once others have been: it must not be dead of a server that refuses all.
-      if (is_new) {
-        batch.is_condemned = true;
-        *verdict = {Verdict::Kind::kAgain, kSecondJudgement};
-      }
-      return;
+  const bool is_new = is_single && !batch.is_condemned;
+  const std::uint64_t texts = is_new ? ++refused_texts_ : refused_texts_.load();
+  const bool goes_on = accepted_any  ? texts < kRefusedTextsInARowMax
+                       : is_unusable ? !is_single && refusals < kBadRepliesMax
+                                     : refusals < kRefusalsMax && texts < kRefusedTextsMax;
+  if (goes_on) {
+    // Judged again once others have been: it must not be dead of a server that refuses all.
+    if (is_new) {
+      batch.is_condemned = true;
+      *verdict = {Verdict::Kind::kAgain, kSecondJudgement};
     }
-    run_.Fail(Status(Code::kRefused,
-                     "the provider refuses every request: " + batch.outcome.status.message())
-                  .WithWord(kRequestRefused)
-                  .WithNext("check --model, --dimensions and --base-url; then the same command"));
+    return;
   }
+  run_.Fail(is_unusable ? Status(Code::kUnavailable, "the provider's replies cannot be used: " +
+                                                         batch.outcome.status.message())
+                              .WithWord(kRepliesUnusable)
+                              .WithNext("check --base-url, --model and --dimensions; then the same "
+                                        "command")
+                        : Status(Code::kRefused, "the provider refuses every request: " +
+                                                     batch.outcome.status.message())
+                              .WithWord(kRequestRefused)
+                              .WithNext("check --model, --dimensions and --base-url; then the same "
+                                        "command"));
   verdict->kind = Verdict::Kind::kCancel;
 }
 
@@ -394,9 +445,11 @@ std::vector<BatchPtr> StageBodies::Split(Batch& batch) {
     to.maybe_paid_before = batch.maybe_paid_before;
     to.goes_first = true;
     to.endpoint = batch.endpoint;
-    to.first_attempt = batch.first_attempt;
+    to.used_up = batch.used_up;
     to.successes_before = successes;
     to.is_split_off = batch.is_split_off || batch.outcome.kind == Outcome::Kind::kTransient;
+    // A part of what the server failed at has the time of the whole.
+    if (to.is_split_off) to.first_attempt = batch.first_attempt;
     to.items.push_back(std::move(batch.items[i]));
   }
   // The halves carry everything on; the whole is settled here.

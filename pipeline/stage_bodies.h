@@ -30,6 +30,9 @@ class StageBodies {
   static constexpr std::uint64_t kRefusalsMax = 8;
   static constexpr std::uint64_t kRefusedTextsMax = 3;
   static constexpr std::uint64_t kBadRepliesMax = 3;
+  // Texts that were refused alone, one after the other, with nothing accepted in between: then it
+  // is the provider that has changed.
+  static constexpr std::uint64_t kRefusedTextsInARowMax = 16;
 
   // `run`, `chunker` and `dispatcher`, which is null for an in-process provider, outlive the
   // bodies.

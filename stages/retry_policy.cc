@@ -1,13 +1,16 @@
 #include "stages/retry_policy.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace embedflow {
 namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kServerErrors = 500;
+constexpr int kServerError = 500;
+// How often a throttle that says how long may come for each retry, while no other request succeeds.
+constexpr int kToldThrottlesPerRetry = 3;
 
 milliseconds Scale(milliseconds duration, double factor) {
   return milliseconds(static_cast<std::int64_t>(static_cast<double>(duration.count()) * factor));
@@ -29,7 +32,10 @@ std::optional<Verdict> Again(const RetryOptions& options, const Outcome& outcome
   Verdict verdict{Verdict::Kind::kAgain, BackoffBefore(attempt, options, outcome, rng)};
   verdict.is_server_wait_cut =
       outcome.retry_after && *outcome.retry_after > options.server_wait_max;
-  if (options.item_deadline && verdict.delay > *options.item_deadline - facts.elapsed) {
+  // What a server asks for is waited for: the deadline is for what it does not say.
+  const bool is_told = outcome.kind == Outcome::Kind::kThrottled && outcome.retry_after &&
+                       !verdict.is_server_wait_cut;
+  if (options.item_deadline && !is_told && verdict.delay > *options.item_deadline - facts.elapsed) {
     return std::nullopt;
   }
   return verdict;
@@ -68,11 +74,22 @@ Verdict Decide(const RetryOptions& options, const Outcome& outcome, int attempt,
       return {Verdict::Kind::kKeep, {}};
     case Outcome::Kind::kThrottled:
     case Outcome::Kind::kTransient: {
-      const int left = outcome.should_retry.value_or(true) ? retries_max : 0;
+      int left = outcome.should_retry.value_or(true) ? retries_max : 0;
+      // A throttle is no fault. While others are served, or the server says how long, it may come
+      // again and again.
+      if (outcome.kind == Outcome::Kind::kThrottled && left > 0) {
+        if (facts.others_succeed) {
+          left = std::numeric_limits<int>::max();
+        } else if (outcome.retry_after) {
+          left *= kToldThrottlesPerRetry;
+        }
+      }
       if (const auto again = Again(options, outcome, attempt, left, facts, rng)) return *again;
-      // llama.cpp answers 500 to a text that is too long, each time; the run must not end of it.
+      // llama.cpp answers 500 to a text that is too long, each time, and a text can make a server
+      // hang; the run must not end of it. 502, 503 and 504 are about the server.
       const bool is_batchs_own = outcome.kind == Outcome::Kind::kTransient &&
-                                 facts.http_status >= kServerErrors && facts.others_succeed;
+                                 (facts.http_status == kServerError || facts.has_timed_out) &&
+                                 facts.others_succeed;
       return is_batchs_own ? split_or_dead : Verdict{Verdict::Kind::kStop, {}};
     }
     case Outcome::Kind::kBadReply:

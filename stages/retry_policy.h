@@ -38,6 +38,7 @@ struct RetryFacts {
   // Other requests to the endpoint succeeded since this batch was first sent: the server lives, and
   // an error that comes back each time is this batch's.
   bool others_succeed = false;
+  bool has_timed_out = false;  // No reply came within the time of a whole request.
   // The batch was split off another because of a server's error.
   bool is_split_off = false;
 };
@@ -70,12 +71,13 @@ std::chrono::milliseconds BackoffBefore(int retry, const RetryOptions& options,
 std::chrono::milliseconds BackoffTotal(const RetryOptions& options);
 
 // `attempt` counts from 1; `inputs` are the texts in the batch, at least 1.
-// kTransient, kThrottled: again while attempt <= retries_max and the retry can start before the
-// item's deadline, then stop (the provider is unavailable; resumable). A transient outcome with a
-// status of 500 or above that is used up while others succeed is the batch's own: split, at one
-// text dead. kBadReply: again once, then split, then dead. kOversize, kInvalid: split, at one text
-// dead. kRefused: stop.
-// The server's should_retry: false takes all retries from kTransient and kThrottled; true gives
+// kTransient: again while attempt <= retries_max and the retry can start before the item's
+// deadline, then stop (the provider is unavailable; resumable). A status of 500 or a timeout that
+// is used up while others succeed is the batch's own: split, at one text dead. kThrottled: the
+// same, but while others succeed any number of times, and three times as often where the server
+// says how long; such a wait, up to server_wait_max, also passes the deadline. kBadReply: again
+// once, then split, then dead. kOversize, kInvalid: split, at one text dead. kRefused: stop. The
+// server's should_retry: false takes all retries from kTransient and kThrottled; true gives
 // kInvalid the retries of a transient outcome before it is split.
 Verdict Decide(const RetryOptions& options, const Outcome& outcome, int attempt, std::size_t inputs,
                Rng& rng, const RetryFacts& facts = {});

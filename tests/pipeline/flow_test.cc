@@ -155,7 +155,8 @@ TEST(Flow, ReplicasServeSideBySide) {
   ASSERT_TRUE(run.status.ok()) << run.status.ToString();
   EXPECT_GT(one.requests(), 20u);
   EXPECT_GT(two.requests(), 20u);
-  EXPECT_EQ(run.summary.provider.requests + 2, one.requests() + two.requests());
+  // The canary texts are counted too.
+  EXPECT_EQ(run.summary.provider.requests, one.requests() + two.requests());
   ExpectWhole(scratch.corpus(), 1600);
 }
 
@@ -194,6 +195,94 @@ TEST(Flow, AnOutageInMidRunIsWaitedOutWithFewRequests) {
   EXPECT_EQ(run.summary.endpoints[0].breaker, "closed");
   EXPECT_TRUE(has_waited);
   ExpectWhole(scratch.corpus(), 400);
+}
+
+TEST(Flow, AReplicaGetsNoMoreTextsThanItTakes) {
+  ScratchDirectory scratch;
+  FlakyServer one({.dimensions = kTestDimensions});
+  std::atomic<std::size_t> most{0};
+  FlakyServer two({.dimensions = kTestDimensions}, [&most](const FlakyRequest& request) {
+    if (request.number > 1) most = std::max<std::size_t>(most, request.texts.size());
+    return FlakyReply();
+  });
+  PipelineOptions options = QuickOptions();
+  options.endpoints.push_back({EndpointOptions::Role::kReplica, ProviderAt(two, 3), QuickFlow()});
+  const FlowRun run = RunAt(scratch.corpus(), 800, ProviderAt(one), options);
+  ASSERT_TRUE(run.status.ok()) << run.status.ToString();
+  EXPECT_LE(most, 3u);
+  EXPECT_GT(two.requests(), 1u);
+  ExpectWhole(scratch.corpus(), 800);
+}
+
+TEST(Flow, WhereAllEndpointsAreDownTheDeadlineEndsTheRun) {
+  ScratchDirectory scratch;
+  const auto dies = [](const FlakyRequest& request) {
+    return request.number > 3 ? Fails(503) : FlakyReply();
+  };
+  FlakyServer one({.dimensions = kTestDimensions}, dies);
+  FlakyServer two({.dimensions = kTestDimensions}, dies);
+  PipelineOptions options = QuickOptions();
+  options.flow.retries_max = 3;
+  FlowOptions flow = options.flow;
+  options.endpoints.push_back({EndpointOptions::Role::kReplica, ProviderAt(two), flow});
+  const FlowRun run = RunAt(scratch.corpus(), 400, ProviderAt(one), options);
+  EXPECT_EQ(run.status.code(), Code::kUnavailable) << run.status.ToString();
+  EXPECT_EQ(run.status.word(), "provider_error");
+  EXPECT_LT(run.summary.seconds, 5.0);
+  // 25 batches, each sent at most four times to each server, and the canary texts.
+  EXPECT_LE(one.requests() + two.requests(), 25u * 8u + 2u);
+}
+
+TEST(Flow, ASpellOfRefusalsCondemnsNoText) {
+  for (const int status : {400, 200}) {
+    SCOPED_TRACE(status);
+    ScratchDirectory scratch;
+    FlakyServer server({.dimensions = kTestDimensions}, [status](const FlakyRequest& request) {
+      const bool is_ill = request.number > 10 && request.number <= 90;
+      return is_ill ? Fails(status, "<html>maintenance</html>") : FlakyReply();
+    });
+    const FlowRun run = RunAt(scratch.corpus(), 800, ProviderAt(server, 4), QuickOptions());
+    EXPECT_EQ(run.summary.chunks.dead, 0u) << run.status.ToString();
+    EXPECT_EQ(run.summary.dead_letters, 0u);
+    const FlowRun again = RunAt(scratch.corpus(), 800, ProviderAt(server, 4), QuickOptions());
+    EXPECT_TRUE(again.status.ok() || server.requests() < 90) << again.status.ToString();
+  }
+}
+
+TEST(Flow, ThrottlesAreWaitedOutHoweverMany) {
+  ScratchDirectory scratch;
+  FlakyServer server({.dimensions = kTestDimensions}, [](const FlakyRequest& request) {
+    if (request.number % 4 == 0) return FlakyReply();
+    FlakyReply reply = Fails(429);
+    reply.headers = {{"retry-after-ms", "2"}};
+    return reply;
+  });
+  PipelineOptions options = QuickOptions();
+  options.flow.retries_max = 2;
+  const FlowRun run = RunAt(scratch.corpus(), 320, ProviderAt(server), options);
+  ASSERT_TRUE(run.status.ok()) << run.status.ToString();
+  EXPECT_EQ(run.summary.provider.throttled, 60u);
+  ExpectWhole(scratch.corpus(), 320);
+}
+
+TEST(Flow, AReplicaThatMayGoIsNotHeldUpByABusyOne) {
+  ScratchDirectory scratch;
+  FlakyServer slow({.dimensions = kTestDimensions}, [](const FlakyRequest& request) {
+    FlakyReply reply;
+    if (request.number > 1) reply.delay = milliseconds(1000);
+    return reply;
+  });
+  FlakyServer paced({.dimensions = kTestDimensions});
+  PipelineOptions options = QuickOptions();
+  options.flow.requests_in_flight_max = 1;
+  FlowOptions flow = QuickFlow();
+  flow.requests_per_minute = 1200;  // One in 50 ms.
+  options.endpoints.push_back({EndpointOptions::Role::kReplica, ProviderAt(paced), flow});
+  const FlowRun run = RunAt(scratch.corpus(), 320, ProviderAt(slow), options);
+  ASSERT_TRUE(run.status.ok()) << run.status.ToString();
+  // 20 requests; in the second that the slow one takes for one the other serves nearly all.
+  EXPECT_LE(slow.requests(), 4u);
+  EXPECT_LT(run.summary.seconds, 4.0);
 }
 
 TEST(Flow, AServerThatCannotReadGzipGetsPlainRequestsFromThenOn) {

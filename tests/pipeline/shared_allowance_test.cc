@@ -247,6 +247,56 @@ TEST_F(SharedAllowanceTest, UnderContentionItAsksAgainSoonAndKeepsTheNews) {
   EXPECT_GT(SecondsSince(*told), 55);
 }
 
+TEST_F(SharedAllowanceTest, AFileThatIsNeverLetGoOfIsGivenUpAndItsStateKept) {
+  const auto one = Open();
+  ASSERT_FALSE(Open()->Take({300, 0, 0}, At(0)));
+  const FileDescriptor held(open(File().c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(flock(held.get(), LOCK_EX), 0);
+  // Contention that ends, and tries that are few, are no reason.
+  const auto is_contended = [&](double at) {
+    const auto again = one->Take({}, At(at));
+    return again == At(at) + milliseconds(1);
+  };
+  for (int i = 0; i < 900; ++i) ASSERT_TRUE(is_contended(i * 0.001));
+  ASSERT_EQ(flock(held.get(), LOCK_UN), 0);
+  EXPECT_FALSE(is_contended(0.95));
+  ASSERT_EQ(flock(held.get(), LOCK_EX), 0);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(is_contended(1 + i));
+  ASSERT_EQ(flock(held.get(), LOCK_UN), 0);
+  EXPECT_FALSE(is_contended(11));
+  EXPECT_TRUE(warnings_.empty());
+  // And now for good: it keeps its news, and what the others have used.
+  ASSERT_EQ(flock(held.get(), LOCK_EX), 0);
+  int tries = 0;
+  while (is_contended(12 + tries * 0.001)) ASSERT_LE(++tries, 1000);
+  EXPECT_EQ(tries, 1000);
+  EXPECT_EQ(warnings_.size(), 1u);
+  const auto again = one->Take({}, At(13));
+  ASSERT_TRUE(again);
+  EXPECT_NEAR(SecondsSince(*again), 30, 1);  // 300 of 600 a minute, paid off.
+  one->Settle({0, 0, 0}, {100, 0, 0}, At(13));
+  const auto settled = one->Take({}, At(13));
+  ASSERT_TRUE(settled);
+  EXPECT_NEAR(SecondsSince(*settled), 40, 1);
+  ASSERT_EQ(flock(held.get(), LOCK_UN), 0);
+  EXPECT_NEAR(SecondsSince(Open(13)->Take({}, At(13)).value_or(At(0))), 30, 1);
+  EXPECT_EQ(warnings_.size(), 1u);
+}
+
+TEST_F(SharedAllowanceTest, NewsKeptUnderContentionAreToldAtTheEnd) {
+  for (const bool is_let_go : {false, true}) {
+    auto one = Open();
+    const FileDescriptor held(open(File().c_str(), O_RDWR | O_CLOEXEC));
+    ASSERT_EQ(flock(held.get(), LOCK_EX), 0);
+    one->Settle({0, 0, 0}, {600, 0, 0}, At(0));
+    if (is_let_go) ASSERT_EQ(flock(held.get(), LOCK_UN), 0);
+    one.reset();  // One try, without waiting.
+    ASSERT_EQ(flock(held.get(), LOCK_UN), 0);
+    EXPECT_EQ(Open(1)->Take({}, At(1)).has_value(), is_let_go);
+  }
+  EXPECT_TRUE(warnings_.empty());
+}
+
 TEST_F(SharedAllowanceTest, WhereNoFileCanBeEachKeepsToItselfAndSaysSoOnce) {
   const auto expect_local = [&](const std::string& why) {
     warnings_.clear();

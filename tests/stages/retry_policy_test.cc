@@ -118,7 +118,7 @@ TEST(RetryDecision, AServersErrorThatComesBackIsTheBatchsOwnIfOthersSucceed) {
       {500, true, false, 4, 8, V::kSplit},
       {500, true, false, 4, 1, V::kDead},
       {500, false, false, 4, 8, V::kStop},
-      {503, true, false, 4, 8, V::kSplit},
+      {503, true, false, 4, 8, V::kStop},  // That is about the server.
       {408, true, false, 4, 8, V::kStop},
       {0, true, false, 4, 8, V::kStop},  // A connection that breaks is nobody's text.
       {500, true, true, 1, 4, V::kAgain},
@@ -136,11 +136,27 @@ TEST(RetryDecision, AServersErrorThatComesBackIsTheBatchsOwnIfOthersSucceed) {
     EXPECT_EQ(Decide({}, Of(K::kTransient), row.attempt, row.inputs, rng, facts).kind, row.verdict)
         << row.http_status << " attempt " << row.attempt << " inputs " << row.inputs;
   }
-  // A throttle is never a text's fault.
+  // A text can make a server hang.
   RetryFacts facts;
-  facts.http_status = 529;
   facts.others_succeed = true;
-  EXPECT_EQ(Decide({}, Of(K::kThrottled), 4, 8, rng, facts).kind, V::kStop);
+  EXPECT_EQ(Decide({}, Of(K::kTransient), 4, 8, rng, facts).kind, V::kStop);
+  facts.has_timed_out = true;
+  EXPECT_EQ(Decide({}, Of(K::kTransient), 4, 8, rng, facts).kind, V::kSplit);
+}
+
+TEST(RetryDecision, AThrottleIsNoFaultAndIsWaitedOut) {
+  Rng rng(1);
+  RetryFacts alone, among_others;
+  among_others.others_succeed = true;
+  const std::optional<milliseconds> told = milliseconds(50);
+  EXPECT_EQ(Decide({}, Of(K::kThrottled), 3, 8, rng, alone).kind, V::kAgain);
+  EXPECT_EQ(Decide({}, Of(K::kThrottled), 4, 8, rng, alone).kind, V::kStop);
+  EXPECT_EQ(Decide({}, Of(K::kThrottled, told), 9, 8, rng, alone).kind, V::kAgain);
+  EXPECT_EQ(Decide({}, Of(K::kThrottled, told), 10, 8, rng, alone).kind, V::kStop);
+  EXPECT_EQ(Decide({}, Of(K::kThrottled), 1000, 8, rng, among_others).kind, V::kAgain);
+  RetryOptions none;
+  none.retries_max = 0;
+  EXPECT_EQ(Decide(none, Of(K::kThrottled, told), 1, 8, rng, among_others).kind, V::kStop);
 }
 
 TEST(RetryDecision, NoRetryThatCouldNotStartBeforeTheDeadline) {
@@ -164,9 +180,10 @@ TEST(RetryDecision, NoRetryThatCouldNotStartBeforeTheDeadline) {
   RetryFacts facts;
   facts.elapsed = milliseconds::max();
   EXPECT_EQ(Decide(options, Of(K::kTransient), 1, 8, rng, facts).kind, V::kStop);
-  // A wait the server asks for beyond the deadline ends it as well.
+  // What the server asks for is waited for, unless it asks for too much.
   options.item_deadline = milliseconds(10000);
-  EXPECT_EQ(Decide(options, Of(K::kThrottled, milliseconds(20000)), 1, 8, rng).kind, V::kStop);
+  EXPECT_EQ(Decide(options, Of(K::kThrottled, milliseconds(20000)), 1, 8, rng).kind, V::kAgain);
+  EXPECT_EQ(Decide(options, Of(K::kThrottled, milliseconds(200000)), 1, 8, rng).kind, V::kStop);
 }
 
 TEST(RetryDecision, NoRetriesMeansNone) {
