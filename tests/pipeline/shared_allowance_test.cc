@@ -289,7 +289,9 @@ TEST_F(SharedAllowanceTest, NewsKeptUnderContentionAreToldAtTheEnd) {
     const FileDescriptor held(open(File().c_str(), O_RDWR | O_CLOEXEC));
     ASSERT_EQ(flock(held.get(), LOCK_EX), 0);
     one->Settle({0, 0, 0}, {600, 0, 0}, At(0));
-    if (is_let_go) ASSERT_EQ(flock(held.get(), LOCK_UN), 0);
+    if (is_let_go) {
+      ASSERT_EQ(flock(held.get(), LOCK_UN), 0);
+    }
     one.reset();  // One try, without waiting.
     ASSERT_EQ(flock(held.get(), LOCK_UN), 0);
     EXPECT_EQ(Open(1)->Take({}, At(1)).has_value(), is_let_go);
