@@ -41,11 +41,16 @@ class Simulate : public testing::Test {
       input << R"({"id":"d)" << i << R"(","text":"the text of document )" << i << "\"}\n";
     }
     input.close();
-    return RunProgram(
-        EMBEDFLOW_PROGRAM,
-        {"ingest", Path("in.jsonl"), "--into", Path("corpus"), "--provider", "local", "--model",
-         "m", "--dimensions", std::to_string(kDimensions), "--base-url", base_url,
-         "--max-batch-size", "10", "--retry-delay-ms", "1", "--progress", "none"});
+    return RunProgram(EMBEDFLOW_PROGRAM, {"ingest",           Path("in.jsonl"),
+                                          "--into",           Path("corpus"),
+                                          "--provider",       "local",
+                                          "--model",          "m",
+                                          "--dimensions",     std::to_string(kDimensions),
+                                          "--base-url",       base_url,
+                                          "--max-batch-size", "10",
+                                          "--max-retries",    "12",
+                                          "--retry-delay-ms", "1",
+                                          "--progress",       "none"});
   }
 
   std::string directory_;
