@@ -83,7 +83,8 @@ std::vector<Row> Retries() {
           .Default("full"),
       Number("--item-deadline-seconds", "N", kIngest, "Retries", "of a text over all its attempts",
              0.001, 86'400)
-          .More("Waiting included.")
+          .More("From the first attempt to the last, with the waits between. What the limits a "
+                "minute hold back, or a throttle asks for, does not count.")
           .Unit("seconds")
           .Default("what all attempts and waits take at most"),
       Truth("--enable-circuit-breaker", "Retries", "leave a failing server alone for a while")

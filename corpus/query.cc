@@ -1,6 +1,8 @@
 #include "corpus/query.h"
 
+#include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "base/mutex.h"
@@ -15,7 +17,7 @@ namespace {
 // Somebody waits for the answer: fewer and quicker tries than an ingest makes.
 constexpr int kRetriesMax = 2;
 constexpr std::chrono::milliseconds kRetryDelay{250};
-constexpr std::chrono::milliseconds kTimeout{30000};
+constexpr std::chrono::milliseconds kLookForStop{100};
 
 // Where the transport leaves its answer.
 class Mailbox {
@@ -25,9 +27,13 @@ class Mailbox {
     for (TransportAnswer& answer : answers) answers_.push_back(std::move(answer));
     arrived_.SignalAll();
   }
-  TransportAnswer Take() EF_EXCLUDES(mu_) {
+  // nullopt once `is_stopped`.
+  std::optional<TransportAnswer> Take(const std::function<bool()>& is_stopped) EF_EXCLUDES(mu_) {
     MutexLock lock(mu_);
-    while (answers_.empty()) arrived_.Wait(mu_);
+    while (answers_.empty()) {
+      if (is_stopped && is_stopped()) return std::nullopt;
+      arrived_.WaitFor(mu_, kLookForStop);
+    }
     TransportAnswer answer = std::move(answers_.back());
     answers_.pop_back();
     return answer;
@@ -58,10 +64,11 @@ Status StatusOf(const Outcome& outcome) {
 }
 
 Result<std::vector<float>> Send(const Dialect& dialect, std::span<const std::string_view> texts,
-                                EmbedNowCost* spent) {
+                                const EmbedNowOptions& now, EmbedNowCost* spent) {
   Mailbox mailbox;
   ReactorOptions options;
-  options.send.timeout = kTimeout;
+  options.send.timeout = now.timeout;
+  options.send.connect_timeout = std::min(options.send.connect_timeout, now.timeout);
   options.connections_max = 1;
   EF_ASSIGN_OR_RETURN(
       const std::unique_ptr<Transport> transport,
@@ -82,10 +89,11 @@ Result<std::vector<float>> Send(const Dialect& dialect, std::span<const std::str
     job.reply_bytes_max = dialect.reply_bytes_max(texts.size());
     job.not_before = not_before;
     transport->Submit(std::move(job));
-    const TransportAnswer answer = mailbox.Take();
-    const Outcome outcome = dialect.Read(answer.reply, texts.size(), vectors);
+    const std::optional<TransportAnswer> answer = mailbox.Take(now.is_stopped);
+    if (!answer) return Status(Code::kCancelled, "stopped on request");
+    const Outcome outcome = dialect.Read(answer->reply, texts.size(), vectors);
     if (spent != nullptr) {
-      spent->requests += answer.sent ? 1 : 0;
+      spent->requests += answer->sent ? 1 : 0;
       spent->model_tokens += outcome.model_tokens.value_or(0);
     }
     const Verdict verdict = Decide(retry, outcome, attempt, 1, rng);
@@ -98,8 +106,9 @@ Result<std::vector<float>> Send(const Dialect& dialect, std::span<const std::str
 }  // namespace
 
 Result<std::vector<float>> EmbedNow(const Provider& provider,
-                                    std::span<const std::string_view> texts, EmbedNowCost* spent) {
-  if (provider.dialect() != nullptr) return Send(*provider.dialect(), texts, spent);
+                                    std::span<const std::string_view> texts,
+                                    const EmbedNowOptions& options, EmbedNowCost* spent) {
+  if (provider.dialect() != nullptr) return Send(*provider.dialect(), texts, options, spent);
   const auto dimensions = static_cast<std::size_t>(provider.space().dimensions);
   std::vector<float> vectors(texts.size() * dimensions);
   EF_RETURN_IF_ERROR(provider.embedder()->Embed(texts, vectors));

@@ -40,8 +40,9 @@ Comparison Compare(const float* a, const float* b, std::size_t dimensions) {
 
 }  // namespace
 
-Result<std::vector<float>> CanaryVectors(const Provider& provider, EmbedNowCost* spent) {
-  return EmbedNow(provider, kTexts, spent);
+Result<std::vector<float>> CanaryVectors(const Provider& provider, const EmbedNowOptions& options,
+                                         EmbedNowCost* spent) {
+  return EmbedNow(provider, kTexts, options, spent);
 }
 
 Status CompareCanaries(const std::vector<float>& ours, const std::vector<float>& theirs,

@@ -18,7 +18,8 @@ inline constexpr double kCanaryCosineMin = 0.98;
 // What the provider makes of the canary texts, one after the other. Blocks; one request, and up to
 // two retries.
 // `spent` counts what was sent and billed.
-Result<std::vector<float>> CanaryVectors(const Provider& provider, EmbedNowCost* spent);
+Result<std::vector<float>> CanaryVectors(const Provider& provider, const EmbedNowOptions& options,
+                                         EmbedNowCost* spent);
 
 // OK if each of `theirs` points where the one of `ours` does and is as long, give or take a
 // twentieth. Otherwise kInvalidArgument with the

@@ -136,6 +136,7 @@ CircuitBreaker::Result Endpoint::BreakerResult(const Ended& ended) const {
     case Outcome::Kind::kOk:
       return CircuitBreaker::Result::kSuccess;
     case Outcome::Kind::kTransient:
+    case Outcome::Kind::kBadReply:
       return CircuitBreaker::Result::kFailure;
     default:
       return CircuitBreaker::Result::kNeutral;

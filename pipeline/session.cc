@@ -131,14 +131,19 @@ Status Session::BeginRun() {
 Status Session::CheckEndpoints() {
   const std::vector<EndpointOptions>& more = run_.options.endpoints;
   if (more.empty()) return {};
+  const auto now = [this](const FlowOptions& flow) {
+    return EmbedNowOptions{flow.timeout, [this] { return run_.halting(); }};
+  };
   EmbedNowCost spent;
   const auto count = [&] {
     run_.counters.requests += spent.requests;
     run_.counters.model_tokens += spent.model_tokens;
     spent = {};
   };
-  const Result<std::vector<float>> ours = CanaryVectors(*run_.provider, &spent);
+  const Result<std::vector<float>> ours =
+      CanaryVectors(*run_.provider, now(run_.options.flow), &spent);
   count();
+  if (!ours.ok() && ours.status().code() == Code::kCancelled) return ours.status();
   if (!ours.ok()) {
     const Status& why = ours.status();
     return Status(why.code(),
@@ -151,12 +156,14 @@ Status Session::CheckEndpoints() {
                       : why.next());
   }
   for (std::size_t i = 0; i < more.size(); ++i) {
-    const Result<std::vector<float>> theirs = CanaryVectors(*more[i].provider, &spent);
+    const Result<std::vector<float>> theirs =
+        CanaryVectors(*more[i].provider, now(more[i].flow), &spent);
     count();
     if (theirs.ok()) {
       EF_RETURN_IF_ERROR(CompareCanaries(*ours, *theirs, *more[i].provider));
       continue;
     }
+    if (theirs.status().code() == Code::kCancelled) return theirs.status();
     // Vectors of another length, or none that can be used.
     if (theirs.status().word() == "bad_reply") {
       return Status(Code::kInvalidArgument,

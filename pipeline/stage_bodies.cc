@@ -30,22 +30,16 @@ void KeepCredibleBill(Outcome* outcome, std::size_t estimated) {
   outcome->model_tokens.reset();
 }
 
-const char* NextAfter(const Outcome& outcome) {
-  return outcome.kind == Outcome::Kind::kThrottled
-             ? "lower --rate-limit-rpm or --rate-limit-tpm to what the provider allows, or run the "
-               "same command again later"
-             : "run the same command again once the provider answers; --max-retries and "
-               "--retry-delay-ms say how long a run waits for it";
-}
-
-// When a text that was refused before any was accepted is sent once more.
-constexpr std::chrono::milliseconds kSecondJudgement{250};
-
-// A batch is stored whole, and the store takes 65,536 vectors at a time.
-RequestLimits BatchLimits(const Provider& provider) {
+// A batch is stored whole, and the store takes 65,536 vectors at a time. A request of more than a
+// minute's tokens is never let through by a server that counts; half leaves room for our estimate.
+RequestLimits BatchLimits(const Provider& provider, const FlowOptions& flow) {
   constexpr std::size_t kBatchInputsMax = 32768;
   RequestLimits limits = provider.limits();
   limits.inputs_max = std::min(limits.inputs_max, kBatchInputsMax);
+  if (flow.model_tokens_per_minute) {
+    const auto half = static_cast<std::size_t>(std::max(1.0, *flow.model_tokens_per_minute / 2));
+    limits.model_tokens_max = std::min(limits.model_tokens_max.value_or(half), half);
+  }
   return limits;
 }
 
@@ -70,7 +64,7 @@ StageBodies::StageBodies(RunState& run, const Chunker& chunker, Dispatcher* disp
       chunker_(chunker),
       dispatcher_(dispatcher),
       dimensions_(static_cast<std::size_t>(run.space.space.dimensions)),
-      packer_(BatchLimits(*run.provider)),
+      packer_(BatchLimits(*run.provider, run.options.flow)),
       rng_(run.options.seed) {}
 
 void StageBodies::Chunk(Admission& admission) {
@@ -288,174 +282,6 @@ void StageBodies::CountAttempt(const Batch& batch) {
   if (billed && run_.provider->dialect() != nullptr) {
     counters.model_tokens += batch.outcome.model_tokens.value_or(batch.model_tokens);
   }
-}
-
-Verdict StageBodies::DecideFor(Batch& batch) {
-  if (batch.is_given_up) return {Verdict::Kind::kStop, {}};
-  if (batch.is_over_caps) return {Verdict::Kind::kSplit, {}};
-  RetryFacts facts;
-  RetryOptions retry;
-  if (dispatcher_ != nullptr) {
-    retry = dispatcher_->endpoint(batch.endpoint).retry();
-    facts.elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(run_.clock.Now() -
-                                                                          batch.first_attempt);
-    facts.http_status = batch.reply.status;
-    facts.has_timed_out = batch.outcome.status.word() == "timeout";
-    facts.others_succeed = dispatcher_->OthersSucceed(batch);
-    facts.is_split_off = batch.is_split_off;
-  }
-  Verdict verdict;
-  {
-    MutexLock lock(mu_);
-    verdict = Decide(retry, batch.outcome, batch.attempts_here, batch.items.size(), rng_, facts);
-  }
-  if (verdict.is_server_wait_cut) {
-    Log(LogLevel::kWarning, "the provider asks for a wait of " +
-                                std::to_string(batch.outcome.retry_after->count()) + " ms; " +
-                                std::to_string(verdict.delay.count()) + " ms are waited");
-    // Who else serves need not wait.
-    if (dispatcher_->HasAnother(batch)) verdict = {Verdict::Kind::kStop, {}};
-  }
-  return verdict;
-}
-
-void StageBodies::Stop(Batch& batch, Verdict* verdict) {
-  Status why = batch.outcome.status;
-  if (batch.attempt == 0) {
-    why = dispatcher_->WhyNone();
-  } else if (batch.outcome.kind != Outcome::Kind::kRefused) {
-    why = Status(Code::kUnavailable, batch.outcome.status.message() + " (" +
-                                         std::to_string(batch.attempt) +
-                                         (batch.attempt == 1 ? " attempt)" : " attempts)"))
-              .WithWord(batch.outcome.status.word())
-              .WithNext(NextAfter(batch.outcome));
-  }
-  if (dispatcher_ != nullptr && !run_.halting() && dispatcher_->MoveOn(batch, why)) {
-    Log(LogLevel::kInfo, "another endpoint takes over: " + why.message());
-    batch.is_given_up = false;
-    *verdict = {Verdict::Kind::kAgain, {}};
-    return;
-  }
-  run_.Fail(why);
-  batch.end = Batch::End::kCancelled;
-}
-
-StageBodies::Judgement StageBodies::Judge(Batch& batch) {
-  Judgement judgement;
-  Verdict& verdict = judgement.verdict;
-  verdict = DecideFor(batch);
-  if (batch.permit) dispatcher_->End(batch, verdict.delay);
-  if (batch.is_compression_refused) {
-    // The one send was not about the texts, and the next is of another kind.
-    batch.is_compression_refused = false;
-    --batch.attempts_here;
-    verdict = {Verdict::Kind::kAgain, {}};
-  }
-  NoteRefusal(batch, &verdict);
-  const bool goes_on =
-      verdict.kind == Verdict::Kind::kAgain || verdict.kind == Verdict::Kind::kSplit;
-  if (goes_on && run_.halting()) verdict.kind = Verdict::Kind::kCancel;
-  // A request that left and brought no usable reply may have been billed.
-  if (batch.sent &&
-      (batch.outcome.kind == Outcome::Kind::kBadReply ||
-       (batch.outcome.kind == Outcome::Kind::kTransient && batch.reply.status == 0))) {
-    batch.maybe_paid_before = true;
-  }
-  if (verdict.kind == Verdict::Kind::kStop) Stop(batch, &verdict);
-  switch (verdict.kind) {
-    case Verdict::Kind::kKeep:
-      batch.end = Batch::End::kBought;
-      break;
-    case Verdict::Kind::kDead:
-      batch.end = Batch::End::kDead;
-      break;
-    case Verdict::Kind::kAgain:
-      batch.not_before = run_.clock.Now() + verdict.delay;
-      // What the server asks for takes no time of the deadline.
-      if (batch.outcome.kind == Outcome::Kind::kThrottled && batch.outcome.retry_after)
-        batch.first_attempt += verdict.delay;
-      batch.goes_first = true;
-      Log(LogLevel::kDebug, "Retry attempt " + std::to_string(batch.attempts_here) + ", waiting " +
-                                std::to_string(verdict.delay.count()) +
-                                "ms: " + batch.outcome.status.message());
-      break;
-    case Verdict::Kind::kSplit:
-      judgement.halves = Split(batch);
-      break;
-    case Verdict::Kind::kStop:
-    case Verdict::Kind::kCancel:
-      batch.end = Batch::End::kCancelled;
-      break;
-  }
-  if (batch.end != Batch::End::kBought) {
-    batch.vectors = {};
-  }
-  if (verdict.kind != Verdict::Kind::kAgain) batch.request = {};
-  return judgement;
-}
-
-void StageBodies::NoteRefusal(Batch& batch, Verdict* verdict) {
-  if (verdict->kind != Verdict::Kind::kSplit && verdict->kind != Verdict::Kind::kDead) return;
-  // An oversize batch is a matter of packing, not of the texts.
-  if (batch.is_over_caps ||
-      (batch.outcome.kind == Outcome::Kind::kOversize && batch.items.size() > 1))
-    return;
-  // While others are accepted, a refusal is about the texts in it.
-  const bool accepted_any = accepted_any_.load(std::memory_order_relaxed);
-  if (accepted_any && dispatcher_ != nullptr && dispatcher_->OthersSucceed(batch)) return;
-  const bool is_single = verdict->kind == Verdict::Kind::kDead;
-  if (accepted_any && !is_single) return;
-  const bool is_unusable = batch.outcome.kind == Outcome::Kind::kBadReply;
-  const std::uint64_t refusals = ++refusals_;
-  const bool is_new = is_single && !batch.is_condemned;
-  const std::uint64_t texts = is_new ? ++refused_texts_ : refused_texts_.load();
-  const bool goes_on = accepted_any  ? texts < kRefusedTextsInARowMax
-                       : is_unusable ? !is_single && refusals < kBadRepliesMax
-                                     : refusals < kRefusalsMax && texts < kRefusedTextsMax;
-  if (goes_on) {
-    // Judged again once others have been: it must not be dead of a server that refuses all.
-    if (is_new) {
-      batch.is_condemned = true;
-      *verdict = {Verdict::Kind::kAgain, kSecondJudgement};
-    }
-    return;
-  }
-  run_.Fail(is_unusable ? Status(Code::kUnavailable, "the provider's replies cannot be used: " +
-                                                         batch.outcome.status.message())
-                              .WithWord(kRepliesUnusable)
-                              .WithNext("check --base-url, --model and --dimensions; then the same "
-                                        "command")
-                        : Status(Code::kRefused, "the provider refuses every request: " +
-                                                     batch.outcome.status.message())
-                              .WithWord(kRequestRefused)
-                              .WithNext("check --model, --dimensions and --base-url; then the same "
-                                        "command"));
-  verdict->kind = Verdict::Kind::kCancel;
-}
-
-std::vector<BatchPtr> StageBodies::Split(Batch& batch) {
-  const std::size_t half = batch.items.size() / 2;
-  // That a server lives must show anew: one that dies meanwhile must not cost texts.
-  const std::uint64_t successes =
-      dispatcher_ == nullptr ? 0 : dispatcher_->SuccessesOf(batch.endpoint);
-  std::vector<BatchPtr> halves = {NewBatch(), NewBatch()};
-  for (std::size_t i = 0; i < batch.items.size(); ++i) {
-    Batch& to = *halves[i < half ? 0 : 1];
-    to.model_tokens += EstimateModelTokens(batch.items[i].text());
-    to.maybe_paid_before = batch.maybe_paid_before;
-    to.goes_first = true;
-    to.endpoint = batch.endpoint;
-    to.used_up = batch.used_up;
-    to.successes_before = successes;
-    to.is_split_off = batch.is_split_off || batch.outcome.kind == Outcome::Kind::kTransient;
-    // A part of what the server failed at has the time of the whole.
-    if (to.is_split_off) to.first_attempt = batch.first_attempt;
-    to.items.push_back(std::move(batch.items[i]));
-  }
-  // The halves carry everything on; the whole is settled here.
-  batch.items.clear();
-  ++run_.counters.batches_settled;
-  return halves;
 }
 
 void StageBodies::Settle(Batch& batch) {

@@ -51,8 +51,9 @@ struct FlowOptions {
   // Before the first retry; doubles, up to 60 s. In [0, 60 s].
   std::chrono::milliseconds retry_delay{1000};
   Jitter jitter = Jitter::kFull;
-  // From a text's first attempt to its last, waiting included, in [1 ms, 24 h]. Unset: the time
-  // that all attempts and all backoffs take at most.
+  // From a text's first attempt to its last over all endpoints, backoffs included, in [1 ms, 24 h].
+  // Waits for limits of our own, or that a throttle asks for, do not count. Unset: the time that
+  // all attempts and all backoffs take at most.
   std::optional<std::chrono::milliseconds> item_deadline;
   bool compression_enabled = false;  // Ask for compressed replies.
   // Compress requests with gzip; a server that refuses one gets plain ones from then on.
