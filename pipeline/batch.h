@@ -84,12 +84,14 @@ struct Batch {
   std::array<std::uint8_t, kEndpointsMax> attempts_at{};  // At the others.
   TimePoint first_attempt{};  // Anywhere; later by what it waited for gates of our own.
   std::optional<std::uint64_t>
-      successes_before;                 // Of that endpoint, then; of a part, when it was split.
-  std::uint32_t used_up = 0;            // Endpoints that shall not get it again, a bit each.
-  bool is_held_by_us = false;           // What it waits for is a gate of our own.
-  bool is_given_up = false;             // No endpoint can take it, or its time is over.
-  bool is_over_caps = false;            // A cap learnt meanwhile: split before it is sent.
-  bool is_condemned = false;            // Its one text was refused while none was accepted.
+      successes_before;        // Of that endpoint, then; of a part, when it was split.
+  std::uint32_t used_up = 0;   // Endpoints that shall not get it again, a bit each.
+  bool is_held_by_us = false;  // What it waits for is a gate of our own.
+  bool is_given_up = false;    // No endpoint can take it, or its time is over.
+  bool is_over_caps = false;   // A cap learnt meanwhile: split before it is sent.
+  bool is_part = false;        // Of a batch that was split.
+  int judgements = 0;          // How often its one text was refused while no other was accepted.
+  bool is_proven = false;  // Others were accepted meanwhile: it is the text, and is not sent again.
   bool is_compression_refused = false;  // The last attempt failed for its compression alone.
   bool goes_first = false;              // Ahead of new work: part of a batch that was sent.
   bool is_split_off = false;            // Of a batch at which the server failed every time.

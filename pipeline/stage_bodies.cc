@@ -185,6 +185,11 @@ std::optional<TransportJob> StageBodies::Write(Batch& batch) {
     batch.outcome = Cancelled();
     return std::nullopt;
   }
+  if (batch.judgements > 0 && dispatcher_ != nullptr && dispatcher_->OthersSucceed(batch) &&
+      IsOneRefusalAlone()) {
+    batch.is_proven = true;
+    return std::nullopt;
+  }
   if (dispatcher_ != nullptr && IsOverCaps(batch)) {
     batch.is_over_caps = true;
     batch.outcome = Cancelled();
@@ -226,7 +231,8 @@ void StageBodies::TakeAnswer(Batch& batch, TransportAnswer answer) {
 }
 
 void StageBodies::Decode(Batch& batch) {
-  if (batch.is_given_up || batch.outcome.kind == Outcome::Kind::kCancelled) return;
+  if (batch.is_given_up || batch.is_proven || batch.outcome.kind == Outcome::Kind::kCancelled)
+    return;
   if (dispatcher_ != nullptr) {
     Endpoint& endpoint = dispatcher_->endpoint(batch.endpoint);
     if (batch.reply.transport.code() == Code::kCancelled) {

@@ -3,6 +3,7 @@
 #ifndef EMBEDFLOW_PIPELINE_STAGE_BODIES_H_
 #define EMBEDFLOW_PIPELINE_STAGE_BODIES_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -74,6 +75,8 @@ class StageBodies {
   // Ends the run, and the batch, when refusals show that the form of the request or the server is
   // at fault.
   void NoteRefusal(Batch& batch, Verdict* verdict);
+  // Of whole batches at most one was refused lately: no spell in which the provider refused all.
+  bool IsOneRefusalAlone();
   std::vector<BatchPtr> Split(Batch& batch);
   Verdict DecideFor(Batch& batch);
   // The caps of requests to learn meanwhile, as far as they are below the provider's own.
@@ -99,6 +102,8 @@ class StageBodies {
   std::atomic<std::uint64_t> refused_texts_{0};
   Mutex mu_;
   Rng rng_ EF_GUARDED_BY(mu_);
+  // When the last two whole batches were refused.
+  std::array<TimePoint, 2> refused_at_ EF_GUARDED_BY(mu_){};
 };
 
 }  // namespace embedflow

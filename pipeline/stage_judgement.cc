@@ -9,8 +9,12 @@
 namespace embedflow {
 namespace {
 
-// When a text that was refused before any was accepted is sent once more.
-constexpr std::chrono::milliseconds kSecondJudgement{250};
+// A text that was refused while no other was accepted is judged again, after a time that doubles: a
+// server that refuses everything for a while must not condemn it.
+constexpr std::chrono::milliseconds kNextJudgement{250};
+constexpr int kJudgementsMax = 4;
+// Two refusals within this time may be of one spell.
+constexpr std::chrono::seconds kSpell{10};
 
 const char* NextAfter(const Outcome& outcome) {
   return outcome.kind == Outcome::Kind::kThrottled
@@ -25,6 +29,7 @@ const char* NextAfter(const Outcome& outcome) {
 Verdict StageBodies::DecideFor(Batch& batch) {
   if (batch.is_given_up) return {Verdict::Kind::kStop, {}};
   if (batch.is_over_caps) return {Verdict::Kind::kSplit, {}};
+  if (batch.is_proven) return {Verdict::Kind::kDead, {}};
   RetryFacts facts;
   RetryOptions retry;
   if (dispatcher_ != nullptr) {
@@ -126,8 +131,17 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
   return judgement;
 }
 
+bool StageBodies::IsOneRefusalAlone() {
+  MutexLock lock(mu_);
+  return refused_at_[1] == TimePoint{} || run_.clock.Now() - refused_at_[1] > kSpell;
+}
+
 void StageBodies::NoteRefusal(Batch& batch, Verdict* verdict) {
   if (verdict->kind != Verdict::Kind::kSplit && verdict->kind != Verdict::Kind::kDead) return;
+  if (!batch.is_part && batch.judgements == 0 && !batch.is_over_caps) {
+    MutexLock lock(mu_);
+    refused_at_ = {run_.clock.Now(), refused_at_[0]};
+  }
   // An oversize batch is a matter of packing, not of the texts.
   if (batch.is_over_caps ||
       (batch.outcome.kind == Outcome::Kind::kOversize && batch.items.size() > 1))
@@ -139,16 +153,16 @@ void StageBodies::NoteRefusal(Batch& batch, Verdict* verdict) {
   if (accepted_any && !is_single) return;
   const bool is_unusable = batch.outcome.kind == Outcome::Kind::kBadReply;
   const std::uint64_t refusals = ++refusals_;
-  const bool is_new = is_single && !batch.is_condemned;
+  const bool is_new = is_single && batch.judgements == 0;
   const std::uint64_t texts = is_new ? ++refused_texts_ : refused_texts_.load();
   const bool goes_on = accepted_any  ? texts < kRefusedTextsInARowMax
                        : is_unusable ? !is_single && refusals < kBadRepliesMax
                                      : refusals < kRefusalsMax && texts < kRefusedTextsMax;
   if (goes_on) {
     // Judged again once others have been: it must not be dead of a server that refuses all.
-    if (is_new) {
-      batch.is_condemned = true;
-      *verdict = {Verdict::Kind::kAgain, kSecondJudgement};
+    if (is_single && batch.judgements < kJudgementsMax) {
+      *verdict = {Verdict::Kind::kAgain, kNextJudgement * (1 << batch.judgements)};
+      ++batch.judgements;
     }
     return;
   }
@@ -177,6 +191,7 @@ std::vector<BatchPtr> StageBodies::Split(Batch& batch) {
     to.maybe_paid_before = batch.maybe_paid_before;
     to.goes_first = true;
     to.endpoint = batch.endpoint;
+    to.is_part = true;
     to.used_up = batch.used_up;
     to.successes_before = successes;
     to.is_split_off = batch.is_split_off || batch.outcome.kind == Outcome::Kind::kTransient;

@@ -322,10 +322,12 @@ TEST(Flow, ACapOnceToldIsKept) {
   ExpectWhole(scratch.corpus(), 400);
 }
 
-TEST(Flow, OnePoisonAmong2048CostsAtMost23Requests) {
+class OnePoison : public testing::TestWithParam<std::size_t> {};
+
+TEST_P(OnePoison, Among2048CostsAtMost23Requests) {
   ScratchDirectory scratch;
   std::vector<Record> records = Documents(2048);
-  records[1234] = DocumentRecord("poison", "POISON in here");
+  records[GetParam()] = DocumentRecord("poison", "POISON in here");
   ListSource source(records);
   const auto server = [](const HttpRequest& request, std::uint64_t) {
     return request.body.find("POISON") == std::string::npos
@@ -341,6 +343,9 @@ TEST(Flow, OnePoisonAmong2048CostsAtMost23Requests) {
   EXPECT_LE(run.sends, 23u);
   for (const auto& [text, times] : run.answered) EXPECT_EQ(times, 1u) << text;
 }
+
+// The first and the last of the halves at every level, and something between.
+INSTANTIATE_TEST_SUITE_P(Flow, OnePoison, testing::Values(0, 1, 1023, 1024, 1234, 2046, 2047));
 
 TEST(Flow, ADeadlineEndsWhatRetriesWouldNot) {
   ScratchDirectory scratch;
