@@ -43,7 +43,8 @@ class LatencyHistogram {
     const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
     const auto value = static_cast<std::uint64_t>(std::max<std::int64_t>(micros, 0));
     if (value < kSteps) return static_cast<std::size_t>(value);
-    const auto octave = static_cast<int>(std::bit_width(value)) - 4;  // At least 0, as value is at least 8.
+    const auto octave =
+        static_cast<int>(std::bit_width(value)) - 4;  // At least 0, as value is at least 8.
     const auto step = static_cast<std::size_t>((value >> octave) & (kSteps - 1));
     return std::min(kBuckets - 1, (static_cast<std::size_t>(octave) + 1) * kSteps + step);
   }
