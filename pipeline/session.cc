@@ -220,7 +220,8 @@ Status Session::Begin(Source& the_source) {
                ? ""
                : ", " + std::to_string(InFlightMax(run_.options)) + " requests in flight"));
   ticking_ = true;
-  transport_->CallAt(run_.clock.Now() + kLinger, [this] { Tick(); });
+  ticker_ = transport_.get();
+  ticker_->CallAt(run_.clock.Now() + kLinger, [this] { Tick(); });
   graph_->Hold();
   source_thread_ = std::thread([this] {
     intake_->Read();
@@ -239,7 +240,7 @@ void Session::Tick() {
     next_progress_ = now + run_.options.progress_interval;
     run_.options.on_progress(Snapshot());
   }
-  transport_->CallAt(now + kLinger, [this] { Tick(); });
+  ticker_->CallAt(now + kLinger, [this] { Tick(); });
 }
 
 RunSummary Session::Count() {

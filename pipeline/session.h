@@ -74,6 +74,9 @@ class Session {
   std::atomic<bool> indexing_{false};
   std::atomic<bool> ticking_{false};
   TimePoint next_progress_{};  // Transport's thread only.
+  // The transport, for its own thread: a tick may be under way while transport_ is being reset, and
+  // the transport lives until that thread has ended. Constant while the thread runs.
+  Transport* ticker_ = nullptr;
 
   // Destroyed from the last to the first: threads before what they use.
   std::unique_ptr<StoreReader> source_reader_;
