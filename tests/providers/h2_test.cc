@@ -100,11 +100,13 @@ TEST(Http2, AConnectionThatSaysGoodbyeIsReplaced) {
   Wire wire(WithHttp2());
   std::uint64_t ok = 0;
   for (int i = 0; i < 10; ++i) {
-    // The goodbye may cross the next request: then that one is lost, and counted.
+    // The goodbye may cross the next request: then that one is lost, wherever it had got to.
     const TransportAnswer answer = wire.Send(PostTo(server.url()));
     if (answer.reply.status == 200) ++ok;
   }
-  EXPECT_EQ(ok, server.requests());
+  EXPECT_LE(ok, server.requests());
+  EXPECT_LE(server.requests(), wire.transport().sends());
+  EXPECT_LE(wire.transport().sends(), 10u);
   EXPECT_GE(ok, 5u);
 }
 

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -117,6 +118,12 @@ TEST(Simulator, VectorsAreTheFormulaOfTheDocs) {
   EXPECT_FLOAT_EQ(vector[2], 0.56961f);
 }
 
+// Returns once `holds` does, or after 10 s.
+void WaitUntil(const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!holds() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+}
+
 TEST(Simulator, AnswersEveryDialectOnOnePort) {
   const auto server = Started({});
   for (const auto& [path, body] : std::vector<std::pair<std::string, std::string>>{
@@ -132,6 +139,8 @@ TEST(Simulator, AnswersEveryDialectOnOnePort) {
     EXPECT_THAT(Ask(*server, Post(path, body)), HasSubstr("HTTP/1.1 200 OK")) << path;
   }
   EXPECT_THAT(Ask(*server, Post("/v1/chat", "{}")), HasSubstr("HTTP/1.1 404"));
+  // A reply is counted once all of it was sent, which is after it was heard.
+  WaitUntil([&] { return server->stats().answered == 7 && server->stats().refused == 1; });
   EXPECT_EQ(server->stats().answered, 7u);
   EXPECT_EQ(server->stats().refused, 1u);
 }
@@ -153,12 +162,6 @@ TEST(Simulator, DimensionsAreTheRequestsElseTheOptionsElseTheModels) {
   EXPECT_EQ(count(Ask(*seven, Post("/v1/embeddings", R"({"input":"a","dimensions":2})"))), 2u);
 }
 
-// Returns once `holds` does, or after 10 s.
-void WaitUntil(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!holds() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
-}
-
 TEST(Simulator, ReadsBodiesInChunksAndSeveralRequestsOnOneConnection) {
   const auto server = Started({});
   RawClient client(*server);
@@ -168,7 +171,6 @@ TEST(Simulator, ReadsBodiesInChunksAndSeveralRequestsOnOneConnection) {
              Post("/v1/embeddings", one));
   EXPECT_THAT(client.Hear(), HasSubstr("200 OK"));
   EXPECT_THAT(client.Hear(), HasSubstr("200 OK"));
-  // A reply is counted once all of it was sent, which is after it was heard.
   WaitUntil([&] { return server->stats().answered == 2; });
   const SimulatorStats stats = server->stats();
   EXPECT_EQ(stats.answered, 2u);
@@ -186,7 +188,10 @@ TEST(Simulator, StatsTellWhatCameAndWhatWasAnswered) {
   EXPECT_THAT(Ask(*server, Post("/v1/embeddings", R"({"input":["two"],"model":"m"})")),
               HasSubstr("200 OK"));
   EXPECT_THAT(Ask(*server, Post("/v1/embeddings", body)), HasSubstr("429"));
-  WaitUntil([&] { return server->stats().throttled == 1; });
+  WaitUntil([&] {
+    std::map<int, std::uint64_t> statuses = server->stats().statuses;
+    return statuses[200] == 3 && statuses[429] == 1;
+  });
   const std::string reply = Ask(*server, "GET /__stats HTTP/1.1\r\n\r\n");
   rapidjson::Document stats;
   stats.Parse(BodyOf(reply).c_str());
