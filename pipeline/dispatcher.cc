@@ -228,13 +228,7 @@ void Dispatcher::End(Batch& batch, Duration pause) {
     ended.round_trip = batch.round_trip;
     ended.pause = pause;
     endpoint.End(*batch.permit, ended, run_.clock.Now());
-    const LearntCaps& told = batch.outcome.caps;
-    endpoint.NoteCaps(told);
-    const auto lower = [](std::optional<std::size_t>* cap, const std::optional<std::size_t>& now) {
-      if (now && *now > 0 && (!*cap || *now < **cap)) *cap = now;
-    };
-    lower(&caps_.inputs_max, told.inputs_max);
-    lower(&caps_.model_tokens_max, told.model_tokens_max);
+    endpoint.NoteCaps(batch.outcome.caps);
     batch.permit.reset();
   }
   Pump();
@@ -279,8 +273,10 @@ void Dispatcher::Exclude(std::size_t i, const Status& why) {
 }
 
 LearntCaps Dispatcher::learnt_caps() {
+  LearntCaps caps;
   MutexLock lock(mu_);
-  return caps_;
+  for (const std::unique_ptr<Endpoint>& endpoint : endpoints_) LowerCaps(&caps, endpoint->caps());
+  return caps;
 }
 
 double Dispatcher::tokens_per_estimated() {

@@ -104,7 +104,6 @@ class Dispatcher {
   Mutex mu_;
   std::deque<BatchPtr> fresh_ EF_GUARDED_BY(mu_);
   std::multimap<TimePoint, BatchPtr> retries_ EF_GUARDED_BY(mu_);  // By their earliest time.
-  LearntCaps caps_ EF_GUARDED_BY(mu_);
   // What held the foremost batch back when last asked, and since when only the limits did.
   Gate held_by_ EF_GUARDED_BY(mu_) = Gate::kOpen;
   std::optional<TimePoint> limited_since_ EF_GUARDED_BY(mu_);

@@ -23,12 +23,12 @@ std::chrono::milliseconds DeadlineOf(const FlowOptions& flow) {
   return flow.timeout * (flow.retries_max + 1) + BackoffTotal(schedule);
 }
 
-RetryOptions RetryOptionsOf(const FlowOptions& flow, std::chrono::milliseconds deadline) {
+RetryOptions RetryOptionsOf(const FlowOptions& flow) {
   RetryOptions options;
   options.retries_max = flow.retries_max;
   options.retry_delay = flow.retry_delay;
   options.jitter = flow.jitter;
-  options.item_deadline = deadline;
+  options.item_deadline = DeadlineOf(flow);
   return options;
 }
 
@@ -74,16 +74,14 @@ Endpoint::Endpoint(std::shared_ptr<const Provider> provider, const FlowOptions& 
     : provider_(std::move(provider)),
       flow_(flow),
       role_(role),
-      deadline_(DeadlineOf(flow)),
-      retry_(RetryOptionsOf(flow, deadline_)),
-      in_flight_max_(InFlightMax(flow)),
+      retry_(RetryOptionsOf(flow)),
       has_limits_(flow.requests_per_minute || flow.inputs_per_minute ||
                   flow.model_tokens_per_minute),
       send_(SendOptionsOf(flow)),
       compresses_(flow.request_gzip_enabled),
       breaker_(flow.circuit_breaker, seed),
       told_state_(breaker_.state()),
-      concurrency_({.is_adaptive = flow.adaptive_concurrency_enabled, .max = in_flight_max_}),
+      concurrency_({.is_adaptive = flow.adaptive_concurrency_enabled, .max = InFlightMax(flow)}),
       allowance_(OpenAllowance(flow, provider_->dialect()->allowance_id(),
                                LimitsAreTheUsers(*provider_, flow), now)) {}
 
@@ -204,12 +202,12 @@ void Endpoint::Disable(const Status& why) {
   disabled_ = why;
 }
 
-void Endpoint::NoteCaps(const LearntCaps& caps) {
-  const auto lower = [](std::optional<std::size_t>* cap, const std::optional<std::size_t>& told) {
-    if (told && (!*cap || *told < **cap)) *cap = told;
+void LowerCaps(LearntCaps* caps, const LearntCaps& told) {
+  const auto lower = [](std::optional<std::size_t>* cap, const std::optional<std::size_t>& now) {
+    if (now && *now > 0 && (!*cap || *now < **cap)) *cap = now;
   };
-  lower(&caps_.inputs_max, caps.inputs_max);
-  lower(&caps_.model_tokens_max, caps.model_tokens_max);
+  lower(&caps->inputs_max, told.inputs_max);
+  lower(&caps->model_tokens_max, told.model_tokens_max);
 }
 
 RunSummary::Endpoint Endpoint::Summary() const {

@@ -29,6 +29,9 @@ inline constexpr std::size_t kEndpointsMax = 32;
 
 enum class EndpointRole { kPrimary, kReplica, kFallback };
 
+// Lowers `caps` to what was told; 0 tells nothing.
+void LowerCaps(LearntCaps* caps, const LearntCaps& told);
+
 class Endpoint {
  public:
   // What stands between a batch and the wire.
@@ -65,7 +68,7 @@ class Endpoint {
   const RetryOptions& retry() const { return retry_; }
   const FlowOptions& flow() const { return flow_; }
   // From a batch's first attempt to its last.
-  Duration deadline() const { return deadline_; }
+  Duration deadline() const { return *retry_.item_deadline; }
   static std::size_t InFlightMax(const FlowOptions& flow) {
     return flow.requests_in_flight_max.value_or(flow.connections_max);
   }
@@ -93,7 +96,8 @@ class Endpoint {
   std::uint64_t successes() const { return successes_; }
   double tokens_per_estimated() const { return correction_.ratio(); }
   void AddAllowanceWait(Duration waited) { allowance_wait_ += waited; }
-  void NoteCaps(const LearntCaps& caps);
+  const LearntCaps& caps() const { return caps_; }
+  void NoteCaps(const LearntCaps& told) { LowerCaps(&caps_, told); }
 
   RunSummary::Endpoint Summary() const;
 
@@ -108,9 +112,7 @@ class Endpoint {
   const std::shared_ptr<const Provider> provider_;
   const FlowOptions flow_;
   const EndpointRole role_;
-  const std::chrono::milliseconds deadline_;
-  const RetryOptions retry_;
-  const std::size_t in_flight_max_;
+  const RetryOptions retry_;  // With a deadline.
   const bool has_limits_;
   const std::shared_ptr<const SendOptions> send_;
 

@@ -3,7 +3,6 @@
 //   v1       {resource}/openai/v1/embeddings, the deployment as `model` in the body.
 // API keys go as `api-key`; `Authorization: Bearer` is for Entra tokens only.
 #include "providers/dialects.h"
-#include "providers/embeddings_reply.h"
 
 namespace embedflow {
 namespace {
@@ -36,11 +35,6 @@ class Azure final : public HttpDialect {
     AppendMember(body, "encoding_format", "base64");
     if (options().dimensions_are_sent) AppendMember(body, "dimensions", space().dimensions);
     *body += extra_members() + "}";
-  }
-
-  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
-                                             std::span<float> vectors) const override {
-    return NewEmbeddingsHandler(inputs, space().dimensions, vectors);
   }
 };
 

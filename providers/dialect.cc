@@ -12,6 +12,7 @@
 #include "base/json_writer.h"
 #include "base/utf8.h"
 #include "embedflow/version.h"
+#include "providers/embeddings_reply.h"
 #include "providers/rate_headers.h"
 
 namespace embedflow {
@@ -144,6 +145,11 @@ class HttpDialect::StreamedReply final : public ReplyReader {
   const HttpDialect& dialect_;
   VectorsReader reader_;
 };
+
+std::unique_ptr<VectorsHandler> HttpDialect::NewHandler(std::size_t inputs,
+                                                        std::span<float> vectors) const {
+  return NewEmbeddingsHandler(inputs, options_.space.dimensions, vectors, options_.output_dtype);
+}
 
 std::unique_ptr<ReplyReader> HttpDialect::NewReader(std::size_t inputs,
                                                     std::span<float> vectors) const {

@@ -79,9 +79,9 @@ class HttpDialect : public Dialect {
   // Appends a JSON object that asks for the vectors of `texts`. Before the brace that closes it
   // come extra_members().
   virtual void WriteBody(std::span<const std::string_view> texts, std::string* body) const = 0;
-  // What reads the body of a reply of 2xx into `vectors`.
+  // What reads the body of a reply of 2xx into `vectors`. By default a reply in OpenAI's shape.
   virtual std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
-                                                     std::span<float> vectors) const = 0;
+                                                     std::span<float> vectors) const;
   // Bytes of a reply that do not grow with the number of vectors.
   virtual std::size_t reply_bytes_besides() const;
 

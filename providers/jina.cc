@@ -1,6 +1,5 @@
 // OpenAI's shape with a task for each side, and with truncate.
 #include "providers/dialects.h"
-#include "providers/embeddings_reply.h"
 
 namespace embedflow {
 namespace {
@@ -30,11 +29,6 @@ class Jina final : public HttpDialect {
     AppendMember(body, "embedding_type",
                  dtype == OutputDtype::kFloat ? "base64" : OutputDtypeName(dtype));
     *body += ",\"truncate\":false" + extra_members() + "}";
-  }
-
-  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
-                                             std::span<float> vectors) const override {
-    return NewEmbeddingsHandler(inputs, space().dimensions, vectors, options().output_dtype);
   }
 };
 

@@ -1,7 +1,6 @@
 // OpenAI's shape with output_dimension and output_dtype of its own. base64 is asked for floats
 // only: bytes come as numbers.
 #include "providers/dialects.h"
-#include "providers/embeddings_reply.h"
 
 namespace embedflow {
 namespace {
@@ -21,11 +20,6 @@ class Mistral final : public HttpDialect {
     if (options().dimensions_are_sent) AppendMember(body, "output_dimension", space().dimensions);
     if (dtype != OutputDtype::kFloat) AppendMember(body, "output_dtype", OutputDtypeName(dtype));
     *body += extra_members() + "}";
-  }
-
-  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
-                                             std::span<float> vectors) const override {
-    return NewEmbeddingsHandler(inputs, space().dimensions, vectors, options().output_dtype);
   }
 };
 

@@ -1,6 +1,5 @@
 // POST {base}/embeddings {"model":..,"input":[..],"encoding_format":"base64"}.
 #include "providers/dialects.h"
-#include "providers/embeddings_reply.h"
 
 namespace embedflow {
 namespace {
@@ -18,11 +17,6 @@ class OpenAi final : public HttpDialect {
     AppendMember(body, "encoding_format", "base64");
     if (options().dimensions_are_sent) AppendMember(body, "dimensions", space().dimensions);
     *body += extra_members() + "}";
-  }
-
-  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
-                                             std::span<float> vectors) const override {
-    return NewEmbeddingsHandler(inputs, space().dimensions, vectors);
   }
 };
 

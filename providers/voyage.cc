@@ -1,7 +1,6 @@
 // OpenAI's shape with input_type, which puts a prompt before each text at the server, and with
 // truncation, which is on unless it is switched off.
 #include "providers/dialects.h"
-#include "providers/embeddings_reply.h"
 
 namespace embedflow {
 namespace {
@@ -27,11 +26,6 @@ class Voyage final : public HttpDialect {
       AppendMember(body, "output_dtype", OutputDtypeName(dtype));
     }
     *body += extra_members() + "}";
-  }
-
-  std::unique_ptr<VectorsHandler> NewHandler(std::size_t inputs,
-                                             std::span<float> vectors) const override {
-    return NewEmbeddingsHandler(inputs, space().dimensions, vectors, options().output_dtype);
   }
 };
 
