@@ -57,8 +57,25 @@ struct DeadLetter {
 };
 
 struct VerifyOptions {
-  // Rebuilds what can be derived: the index. Orphan vectors stay, because they are bought.
+  // Mends what can be mended and makes anew what is derived; buys nothing and deletes nothing that
+  // can be read. Takes the writer's lock. For Corpus::Verify(directory, options) only.
   bool repair = false;
+  // With `repair`: deletes vectors that belong to no chunk. They are bought, so they stay unless
+  // this asks for it; they also stay where the same repair lost documents that may need them.
+  bool drop_orphans = false;
+};
+
+// What has no vector and is bought by the next ingest or backfill.
+struct ToBuyAgain {
+  struct InSpace {
+    Space space;
+    std::uint64_t chunks = 0;
+    std::uint64_t documents = 0;
+  };
+  std::uint64_t chunks = 0;      // Sum over the spaces.
+  std::uint64_t documents = 0;   // Each counted once.
+  std::vector<std::string> ids;  // Of the first 100 of these documents.
+  std::vector<InSpace> spaces;   // Those where something is missing.
 };
 
 struct VerifyReport {
@@ -73,8 +90,19 @@ struct VerifyReport {
   std::uint64_t index_missing = 0;    // Chunks with a vector that the index does not hold.
   std::uint64_t index_extra = 0;      // Index entries without a chunk.
   std::uint64_t corrupt = 0;          // Records or files whose checksum, span or content is wrong.
-  // One line a fault with file and record, the first 100.
+  // One line a fault with file and record, the first 100. After a repair: what is left.
   std::vector<std::string> faults;
+  // Missing and damaged vectors; after a repair also those of which it found out.
+  ToBuyAgain to_buy_again;
+
+  // What a repair did, one line each, and documents that it could not keep: their ids, the first
+  // 100, as far as they could be read. Their vectors are kept, so reading them again buys nothing.
+  std::vector<std::string> repairs;
+  std::uint64_t documents_dropped = 0;
+  std::vector<std::string> dropped_ids;
+  std::uint64_t orphans_dropped = 0;
+  // What to do next, a command where there is one; empty if nothing is to be done.
+  std::string next;
 };
 
 // A chunk with its vector, as it leaves in exports. Views are valid during the callback.
@@ -107,8 +135,12 @@ class Corpus {
 
   Result<CorpusStatus> Describe();
   // Reads everything. Faults of the data are in the report; a Status means that reading itself
-  // failed.
+  // failed. kInvalidArgument with `options.repair`: an open corpus cannot be mended.
   Result<VerifyReport> Verify(const VerifyOptions& options);
+  // The same for a corpus that is not open, also one that is too damaged to be opened: that is a
+  // fault of the report. With `options.repair` it is mended first, and the report is about what it
+  // is then. Errors: kNotFound, kInUse, kIo, kUnsupported.
+  static Result<VerifyReport> Verify(const std::string& directory, const VerifyOptions& options);
   // Calls `visit` for every chunk, ordered by document as committed and ordinal, with its vector in
   // the space of that name (empty: the newest). Stops at the first error, `visit`'s included.
   // Damage is reported, never handed out.
