@@ -1,5 +1,6 @@
 #include "store/check.h"
 
+#include <map>
 #include <set>
 
 #include "base/utf8.h"
@@ -249,16 +250,46 @@ class Checker {
       EF_ASSIGN_OR_RETURN(
           *vectors_, VectorStore::Open(directory_, VectorStore::Access::kRead, kReaderMapBytes));
     }
-    EF_RETURN_IF_ERROR((*vectors_)->Examine());
+    EF_ASSIGN_OR_RETURN(const VectorTallies tallies, (*vectors_)->Examine());
+    std::map<ContentHash, std::string> names;
+    for (const auto& [key, tally] : tallies.counted) names[key] = "space " + key.hex();
+    for (const auto& [key, tally] : tallies.kept) names[key] = "space " + key.hex();
     EF_ASSIGN_OR_RETURN(Statement rows, database_->Prepare(kAllSpaces));
     for (;;) {
       EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
-      if (!row) return {};
+      if (!row) break;
       SpaceRecord space;
       const Status status = ReadSpace(*database_, rows, &space);
       Note(status);
-      if (status.ok()) EF_RETURN_IF_ERROR(CheckSpace(space));
+      if (!status.ok()) continue;
+      EF_RETURN_IF_ERROR(CheckSpace(space));
+      const ContentHash key = SpaceKey(space.space);
+      CheckTally(tallies, key, EscapeControl(space.space.name()));
+      names.erase(key);
     }
+    // Of spaces that the database does not know: bought, and waiting for their texts.
+    for (const auto& [key, name] : names) {
+      CheckTally(tallies, key, name);
+      const auto counted = tallies.counted.find(key);
+      if (counted == tallies.counted.end()) continue;
+      check_.vectors += counted->second.count;
+      check_.orphan_vectors += counted->second.count;
+    }
+    return {};
+  }
+
+  void CheckTally(const VectorTallies& tallies, const ContentHash& key, const std::string& name) {
+    if (!tallies.has_sums || tallies.Agrees(key)) return;
+    const auto counted = tallies.counted.find(key);
+    const std::uint64_t is = counted == tallies.counted.end() ? 0 : counted->second.count;
+    const auto kept = tallies.kept.find(key);
+    const std::string file = EscapeControl(directory_) + "/" + kVectorFile + ": ";
+    if (kept == tallies.kept.end() || !kept->second) {
+      Fault(file + "the record of how many vectors " + name + " has is missing or damaged");
+      return;
+    }
+    Fault(file + "vectors of " + name + " are missing, extra or changed: " + std::to_string(is) +
+          " are there, " + std::to_string(kept->second->count) + " were written");
   }
 
   Status CheckSpace(const SpaceRecord& record) {

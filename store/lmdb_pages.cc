@@ -89,7 +89,7 @@ std::uint64_t OverflowPages(std::size_t data_bytes, std::size_t page_bytes) {
 
 class Walker {
  public:
-  Walker(int fd, const std::string& path, const LmdbMeta& meta, LmdbWalk walk)
+  Walker(int fd, const std::string& path, const LmdbMeta& meta, const LmdbWalk& walk)
       : fd_(fd), path_(path), meta_(meta), walk_(walk) {}
 
   Status Run() {
@@ -111,6 +111,10 @@ class Walker {
  private:
   // Three kinds of trees: names of spaces, vectors of one space, free pages by transaction.
   enum class Kind { kMain, kVectors, kFree };
+  struct Named {
+    std::string name;
+    LmdbMeta::Tree tree;
+  };
 
   Status Fault(std::uint64_t page, const std::string& what) {
     return Damage(path_, "page " + std::to_string(page) + ": " + what);
@@ -125,11 +129,13 @@ class Walker {
     if (tree.depth < 1 || tree.depth > kDepthMax) return Damage(path_, "a tree has no depth");
     has_last_ = false;
     entries_ = 0;
-    std::vector<LmdbMeta::Tree> below;
+    std::vector<Named> below;
     EF_RETURN_IF_ERROR(Page(tree.root, tree.depth, kind, &below));
     if (entries_ != tree.entries) return Damage(path_, "a tree holds another number of entries");
-    for (const LmdbMeta::Tree& vectors : below) {
-      EF_RETURN_IF_ERROR(Tree(vectors, Kind::kVectors));
+    for (const Named& vectors : below) {
+      name_ = vectors.name;
+      if (walk_.database) walk_.database(name_);
+      EF_RETURN_IF_ERROR(Tree(vectors.tree, Kind::kVectors));
     }
     return {};
   }
@@ -143,7 +149,7 @@ class Walker {
   }
 
   // `level` counts down to 1, the leaves. One buffer a level lives while its children are walked.
-  Status Page(std::uint64_t number, int level, Kind kind, std::vector<LmdbMeta::Tree>* below) {
+  Status Page(std::uint64_t number, int level, Kind kind, std::vector<Named>* below) {
     if (number < 2 || number >= next_page_) return Fault(number, "is outside the file");
     EF_RETURN_IF_ERROR(Own(number, 1));
     std::vector<char> page(meta_.page_bytes);
@@ -177,7 +183,7 @@ class Walker {
   }
 
   Status Branch(std::uint64_t number, std::string_view node, bool first, int level, Kind kind,
-                std::vector<LmdbMeta::Tree>* below) {
+                std::vector<Named>* below) {
     const std::size_t key_bytes = Load<std::uint16_t>(node.data() + 6);
     // The first key of a branch stands for "everything smaller" and may hold anything.
     if (!first) {
@@ -189,8 +195,7 @@ class Walker {
     return Page(child, level - 1, kind, below);
   }
 
-  Status Leaf(std::uint64_t number, std::string_view node, Kind kind,
-              std::vector<LmdbMeta::Tree>* below) {
+  Status Leaf(std::uint64_t number, std::string_view node, Kind kind, std::vector<Named>* below) {
     const std::size_t data_bytes =
         Load<std::uint16_t>(node.data()) | std::size_t{Load<std::uint16_t>(node.data() + 2)} << 16;
     const auto flags = Load<std::uint16_t>(node.data() + 4);
@@ -204,11 +209,15 @@ class Walker {
       if (flags != kTreeNode || data_bytes != kTreeRecord) {
         return Fault(number, "names something that is no space");
       }
-      below->push_back(LoadTree(data.data()));
+      below->push_back({std::string(node.substr(kNodeHeader, key_bytes)), LoadTree(data.data())});
       return {};
     }
     const bool big = kNodeHeader + key_bytes + data_bytes > LmdbInlineMax(meta_.page_bytes);
     if (flags != (big ? kBigNode : 0)) return Fault(number, "has a node of another kind");
+    if (kind == Kind::kVectors && walk_.entry) {
+      walk_.entry(name_, node.substr(kNodeHeader, key_bytes),
+                  big ? std::string_view() : data.substr(0, data_bytes));
+    }
     if (flags == 0) {
       if (kind == Kind::kFree) return FreeRecord(number, data.substr(0, data_bytes));
       return {};
@@ -289,11 +298,12 @@ class Walker {
   const int fd_;
   const std::string& path_;
   const LmdbMeta& meta_;
-  const LmdbWalk walk_;
+  const LmdbWalk& walk_;
   std::uint64_t file_bytes_ = 0;
   std::uint64_t next_page_ = 0;
   std::vector<bool> owned_;
   std::vector<std::uint64_t> free_;
+  std::string name_;  // Of the named database in hand.
   std::string last_;
   bool has_last_ = false;
   bool last_is_branch_ = false;
@@ -339,7 +349,7 @@ Result<LmdbMeta> ReadLmdbMeta(int fd, const std::string& path) {
   return newest;
 }
 
-Status WalkLmdbPages(int fd, const std::string& path, const LmdbMeta& meta, LmdbWalk walk) {
+Status WalkLmdbPages(int fd, const std::string& path, const LmdbMeta& meta, const LmdbWalk& walk) {
   return Walker(fd, path, meta, walk).Run();
 }
 

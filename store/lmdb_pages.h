@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -44,12 +45,17 @@ struct LmdbWalk {
   bool free_list = false;
   // Also the headers of overflow pages: a read for each large value. Deletions rely on them.
   bool overflow_headers = false;
+  // Told of each named database, and of each entry of it; `value` is empty if it is a large one.
+  // May be null.
+  std::function<void(std::string_view name)> database = nullptr;
+  std::function<void(std::string_view database, std::string_view key, std::string_view value)>
+      entry = nullptr;
 };
 
 // Walks the tree of `meta`. The caller must hold a transaction on that state, so that a writer does
 // not use its pages again meanwhile. Needs a bit of memory for each page of the file.
 // Errors: kCorruption naming `path` and the page; kIo.
-Status WalkLmdbPages(int fd, const std::string& path, const LmdbMeta& meta, LmdbWalk walk);
+Status WalkLmdbPages(int fd, const std::string& path, const LmdbMeta& meta, const LmdbWalk& walk);
 
 // OK if LMDB may delete or overwrite the entry whose value lies at `value` in the map: LMDB
 // believes the header before a large value and would free pages that are not its own. Errors:

@@ -1,10 +1,12 @@
-// The two kinds of LMDB transactions, as objects that end themselves. For vectors*.cc only.
+// The two kinds of LMDB transactions, as objects that end themselves, and LMDB's way of passing
+// bytes. For vector*.cc only.
 #ifndef EMBEDFLOW_STORE_VECTOR_TRANSACTIONS_H_
 #define EMBEDFLOW_STORE_VECTOR_TRANSACTIONS_H_
 
 #include <lmdb.h>
 
 #include <shared_mutex>
+#include <string_view>
 #include <utility>
 
 #include "store/vectors.h"
@@ -13,6 +15,13 @@ namespace embedflow {
 
 // Read transactions kept for use again. More may run at once; they take their slot anew each time.
 inline constexpr std::size_t kIdleTransactionsMax = 32;
+
+inline MDB_val KeyOf(const ContentHash& hash) {
+  return {hash.bytes.size(), const_cast<unsigned char*>(hash.bytes.data())};
+}
+inline std::string_view View(const MDB_val& value) {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
 
 // A read transaction and the shared hold on the map that it needs.
 class VectorStore::ReadTransaction {

@@ -25,14 +25,6 @@ constexpr std::size_t kMapBytesMax = std::size_t{1} << 45;
 // around each touched page that is in its cache, two for a large value: 64 MiB at the most.
 constexpr std::uint64_t kTouchedRecordsMax = 512;
 
-MDB_val KeyOf(const ContentHash& hash) {
-  return {hash.bytes.size(), const_cast<unsigned char*>(hash.bytes.data())};
-}
-
-std::string_view View(const MDB_val& value) {
-  return {static_cast<const char*>(value.mv_data), value.mv_size};
-}
-
 std::uint64_t RecordChecksum(const VectorSpace& space, const ContentHash& hash,
                              std::string_view floats) {
   return Checksum(floats, Checksum(hash.view(), space.seed));
@@ -149,7 +141,7 @@ Result<const VectorSpace*> VectorStore::FindSpace(const Space& space, bool make)
   if (result == MDB_NOTFOUND) return static_cast<const VectorSpace*>(nullptr);
   if (result != MDB_SUCCESS) return Error(result, make ? "write" : "read");
   auto made = std::make_unique<VectorSpace>();
-  *made = {database, key.high64(), static_cast<std::size_t>(space.dimensions), space.name()};
+  *made = {database, key.high64(), static_cast<std::size_t>(space.dimensions), space.name(), key};
   MutexLock lock(mu_);
   return (spaces_[key] = std::move(made)).get();
 }
@@ -211,6 +203,7 @@ Status VectorStore::PutOnce(const VectorSpace& space, std::span<const Store::Vec
   if (result == MDB_SUCCESS) result = mdb_cursor_open(write.get(), space.database, &cursor);
   if (result != MDB_SUCCESS) return Error(result, "write");
   Status status;
+  VectorTally added;
   for (const std::size_t i : order) {
     Touch(map);
     MDB_val key = KeyOf(vectors[i].text_hash);
@@ -225,13 +218,18 @@ Status VectorStore::PutOnce(const VectorSpace& space, std::span<const Store::Vec
       if (!status.ok()) break;
       value = {space.record_bytes(), nullptr};
       result = mdb_cursor_put(cursor, &key, &value, MDB_RESERVE);
+    } else if (result == MDB_SUCCESS) {
+      added.Add(vectors[i].text_hash.view(), space.seed);
     }
     if (result != MDB_SUCCESS) break;
     WriteRecord(space, vectors[i], value.mv_data);
   }
   mdb_cursor_close(cursor);
   if (!status.ok()) return status;
-  if (result == MDB_SUCCESS || result == MDB_KEYEXIST) result = write.Commit();
+  if (result == MDB_SUCCESS || result == MDB_KEYEXIST) {
+    result = ChangeSums(write.get(), space, added, {});
+  }
+  if (result == MDB_SUCCESS) result = write.Commit();
   *map_full = result == MDB_MAP_FULL;
   return result == MDB_SUCCESS || *map_full ? Status() : Error(result, "write");
 }
@@ -288,6 +286,7 @@ Result<std::uint64_t> VectorStore::Erase(const VectorSpace& space,
     {
       WriteTransaction write(this);
       result = write.result();
+      VectorTally removed;
       const void* map = result == MDB_SUCCESS ? MapAddress(write.get()) : nullptr;
       for (std::size_t i = 0; i < hashes.size() && result == MDB_SUCCESS; ++i) {
         Touch(map);
@@ -302,8 +301,11 @@ Result<std::uint64_t> VectorStore::Erase(const VectorSpace& space,
         EF_RETURN_IF_ERROR(
             CheckBeforeDeletion(file_.get(), path_, page_bytes_, key.mv_size, View(value)));
         result = mdb_del(write.get(), space.database, &key, nullptr);
-        if (result == MDB_SUCCESS) ++erased;
+        if (result != MDB_SUCCESS) break;
+        ++erased;
+        removed.Add(hashes[i].view(), space.seed);
       }
+      if (result == MDB_SUCCESS) result = ChangeSums(write.get(), space, {}, removed);
       if (result == MDB_SUCCESS) result = write.Commit();
     }
     if (result == MDB_SUCCESS) return erased;

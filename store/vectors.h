@@ -24,6 +24,7 @@
 #include "store/directory.h"
 #include "store/lmdb_pages.h"
 #include "store/store.h"
+#include "store/vector_sums.h"
 
 struct MDB_env;
 struct MDB_txn;
@@ -36,6 +37,7 @@ struct VectorSpace {
   std::uint64_t seed = 0;  // Of the checksums of its records.
   std::size_t dimensions = 0;
   std::string name;  // Space::name(), for messages.
+  ContentHash key;   // SpaceKey.
   std::size_t record_bytes() const { return sizeof(std::uint64_t) + dimensions * sizeof(float); }
 };
 
@@ -70,8 +72,10 @@ class VectorStore {
                             std::size_t records_max,
                             const std::function<void(const ContentHash& hash, bool good)>& visit);
 
-  // Walks all pages, headers of large values included.
-  Status Examine();
+  // Walks all pages, headers of large values included, and tells what it met.
+  Result<VectorTallies> Examine();
+  // Counts the vectors of all spaces and keeps that as their tallies, in one synced transaction.
+  Status Recount();
 
  private:
   class ReadTransaction;
@@ -80,7 +84,13 @@ class VectorStore {
   static Result<std::shared_ptr<VectorStore>> OpenNew(const std::string& path, Access access,
                                                       std::size_t map_bytes);
   Status Map(Access access, std::size_t map_bytes);
-  Status Walk(LmdbWalk walk);
+  Status Walk(const LmdbWalk& walk);
+  Result<VectorTallies> Tally(LmdbWalk walk);
+  // Examines what only a writer follows, and gives a file of earlier days its tallies.
+  Status PrepareToWrite();
+  Status WriteSums(const VectorTallies& tallies);
+  int ChangeSums(MDB_txn* txn, const VectorSpace& space, const VectorTally& added,
+                 const VectorTally& removed);
   Result<ReadTransaction> BeginRead();
   Status PutOnce(const VectorSpace& space, std::span<const Store::VectorPut> vectors,
                  std::span<const std::size_t> order, std::uint64_t* already, bool* map_full);
@@ -104,6 +114,10 @@ class VectorStore {
   std::size_t page_bytes_ = 0;
   unsigned int names_ = 0;  // The unnamed database, which lists the others.
   bool read_only_ = false;
+
+  // The writer's.
+  bool has_sums_ = false;
+  unsigned int sums_ = 0;  // The database of tallies, if has_sums_.
 
   // Own synchronisation. Shared by transactions, exclusive for whatever moves the map or opens a
   // database: LMDB allows neither beside a transaction.

@@ -55,6 +55,7 @@ Result<std::shared_ptr<VectorStore>> VectorStore::Open(const std::string& direct
     if (access != Access::kRead && open->read_only_) {
       return Status(Code::kIo, EscapeControl(path) + " is open for reading only in this process");
     }
+    if (access != Access::kRead) EF_RETURN_IF_ERROR(open->PrepareToWrite());
     return open;
   }
   EF_ASSIGN_OR_RETURN(std::shared_ptr<VectorStore> made, OpenNew(path, access, map_bytes));
@@ -137,12 +138,28 @@ Status VectorStore::Map(Access access, std::size_t map_bytes) {
     result = mdb_dbi_open(read.get(), nullptr, 0, &names_);
     if (result != MDB_SUCCESS) return Error(result, "open");
   }
-  return Walk({.free_list = access != Access::kRead, .overflow_headers = false});
+  if (access != Access::kRead) return PrepareToWrite();
+  return Walk({.free_list = false, .overflow_headers = false});
 }
 
-Status VectorStore::Examine() { return Walk({.free_list = !read_only_, .overflow_headers = true}); }
+Result<VectorTallies> VectorStore::Examine() {
+  return Tally({.free_list = !read_only_, .overflow_headers = true});
+}
 
-Status VectorStore::Walk(LmdbWalk walk) {
+Result<VectorTallies> VectorStore::Tally(LmdbWalk walk) {
+  VectorTallies tallies;
+  walk.database = [&](std::string_view name) {
+    if (name == kSumsDatabase) tallies.has_sums = true;
+    if (const auto key = SpaceKeyOfDatabase(name)) tallies.counted[*key];
+  };
+  walk.entry = [&](std::string_view database, std::string_view key, std::string_view value) {
+    tallies.Note(database, key, value);
+  };
+  EF_RETURN_IF_ERROR(Walk(walk));
+  return tallies;
+}
+
+Status VectorStore::Walk(const LmdbWalk& walk) {
   // The meta pages are read before the transaction, so a commit may come between.
   constexpr int kAttemptsMax = 1000;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
