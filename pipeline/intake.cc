@@ -14,6 +14,8 @@ constexpr std::size_t kDocumentOverheadBytes = 512;
 constexpr std::size_t kChunkOverheadBytes = 384;
 // Texts are held once by the document and once more, escaped, by the request.
 constexpr std::size_t kCopiesOfText = 2;
+// A view of the store holds back its WAL: after this many lookups, about 20 ms, it is taken anew.
+constexpr std::size_t kViewLookupsMax = 4096;
 
 // A document that the library's user built may hold anything; files were checked by their source.
 std::optional<BadRecord> WhyBad(const Document& document) {
@@ -54,6 +56,7 @@ void Intake::Read() {
     run_.threw = true;
     run_.Fail(Status(Code::kInternal, "the source failed"));
   }
+  ReleaseView();
   MutexLock lock(mu_);
   PutOpen();
 }
@@ -75,21 +78,41 @@ void Intake::Take(Record record) {
     document->metadata_hash = HashContent(MetadataJson(taken.document.metadata));
     document->id_hash = HashContent(taken.document.id);
   }
-  const bool in_flight = run_.active_ids.Enter(document->id_hash);
-  if (!taken.bad && PassOver(*document, in_flight)) {
-    run_.active_ids.Leave(document->id_hash);
+  passed_last_ = !taken.bad && PassOver(*document);
+  if (passed_last_) {
     source_.Committed(std::span(&taken.token, 1));
     return;
   }
+  // Nothing waits with a view in its hands, and where documents are committed one after the other
+  // the view would always be one behind and the WAL grow for ever.
+  ReleaseView();
+  run_.active_ids.Enter(document->id_hash);
   Admit(std::move(document));
 }
 
-bool Intake::PassOver(const AdmittedDocument& document, bool in_flight) {
+void Intake::ReleaseView() {
+  if (view_lookups_ == 0) return;
+  view_lookups_ = 0;
+  reader_.ReleaseView();
+}
+
+Result<std::optional<DocumentState>> Intake::Find(std::string_view id, std::uint64_t departures) {
+  // A document of this id may have been committed since the view was taken.
+  if (departures != view_departures_ || view_lookups_ == kViewLookupsMax) ReleaseView();
+  if (passed_last_) {
+    if (view_lookups_ == 0) EF_RETURN_IF_ERROR(reader_.HoldView());
+    if (view_lookups_++ == 0) view_departures_ = departures;
+  }
+  return reader_.FindDocument(id);
+}
+
+bool Intake::PassOver(const AdmittedDocument& document) {
+  const ActiveIds::Glance glance = run_.active_ids.Look(document.id_hash);
   // A record of the same id is under way: which of the two stays is decided by the store, by their
   // order.
-  if (in_flight) return false;
+  if (glance.is_inside) return false;
   const Result<std::optional<DocumentState>> state =
-      reader_.FindDocument(document.record.document.id);
+      Find(document.record.document.id, glance.departures);
   if (!state.ok()) {
     run_.Fail(state.status());
     return false;

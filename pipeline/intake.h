@@ -27,7 +27,11 @@ class Intake {
 
  private:
   void Take(Record record);
-  bool PassOver(const AdmittedDocument& document, bool in_flight);
+  // True if the record is done with: counted, and nothing of it is to be written.
+  bool PassOver(const AdmittedDocument& document);
+  // `departures`: of ActiveIds, when it was seen that no document of this id is inside.
+  Result<std::optional<DocumentState>> Find(std::string_view id, std::uint64_t departures);
+  void ReleaseView();
   void Admit(DocumentPtr document);
   void PutOpen() EF_REQUIRES(mu_);
   std::size_t Charge(const AdmittedDocument& document) const;
@@ -41,6 +45,10 @@ class Intake {
 
   // Source thread only.
   std::uint64_t sequence_ = 0;
+  // While records are passed over one after the other, they are looked up in one view of the store.
+  bool passed_last_ = false;
+  std::size_t view_lookups_ = 0;       // In the view held; 0 when none is.
+  std::uint64_t view_departures_ = 0;  // Of ActiveIds, when it was taken.
 
   Mutex mu_;
   AdmissionPtr open_ EF_GUARDED_BY(mu_);

@@ -117,12 +117,28 @@ Result<std::unique_ptr<StoreReader>> Reader::Open(const std::string& directory,
 }
 
 Status Reader::Prepare() {
+  EF_ASSIGN_OR_RETURN(begin_, database_->Prepare("BEGIN"));
+  EF_ASSIGN_OR_RETURN(commit_, database_->Prepare("COMMIT"));
   EF_ASSIGN_OR_RETURN(find_document_, database_->Prepare(kDocumentById));
   EF_ASSIGN_OR_RETURN(find_chunk_, database_->Prepare(kChunkById));
   EF_ASSIGN_OR_RETURN(document_by_number_, database_->Prepare(kDocumentByNumber));
   EF_ASSIGN_OR_RETURN(metadata_,
                       database_->Prepare("SELECT metadata FROM texts WHERE document = ?"));
   return {};
+}
+
+Status Reader::HoldView() {
+  if (holds_view_) return {};
+  EF_RETURN_IF_ERROR(begin_.Run());
+  holds_view_ = true;
+  return {};
+}
+
+void Reader::ReleaseView() {
+  if (!holds_view_) return;
+  holds_view_ = false;
+  // A failed read may have ended the transaction already, and then there is nothing to commit.
+  (void)commit_.Run();
 }
 
 Result<std::vector<SpaceRecord>> Reader::Spaces() {

@@ -22,6 +22,8 @@ class Reader : public StoreReader {
   static Result<std::unique_ptr<StoreReader>> Open(const std::string& directory,
                                                    std::shared_ptr<VectorStore> vectors);
 
+  Status HoldView() override;
+  void ReleaseView() override;
   Result<std::vector<SpaceRecord>> Spaces() override;
   Result<StoreCounts> Counts() override;
   Result<std::optional<DocumentState>> FindDocument(std::string_view id) override;
@@ -52,6 +54,9 @@ class Reader : public StoreReader {
   std::shared_ptr<VectorStore> vectors_;    // Null until needed.
   std::vector<const VectorSpace*> opened_;  // By space id; null where not opened yet.
   DocumentRow row_;                         // Kept for its memory.
+  bool holds_view_ = false;
+  Statement begin_;
+  Statement commit_;
   Statement find_document_;
   Statement find_chunk_;
   Statement document_by_number_;
