@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <vector>
 
 #include "base/utf8.h"
 
@@ -41,6 +42,28 @@ long ReadHolder(int fd) {
   long holder = 0;
   if (size > 0) std::from_chars(text.data(), text.data() + size, holder);
   return holder;
+}
+
+std::string ParentOf(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path().string() : ".";
+}
+
+// Makes the directories above `path`, each name durable before the next: else a power cut could
+// take the lower ones with an upper one.
+Status MakeParents(const std::filesystem::path& path) {
+  std::vector<std::filesystem::path> missing;
+  for (std::filesystem::path at = path.parent_path(); !at.empty(); at = at.parent_path()) {
+    struct stat status;
+    if (stat(at.c_str(), &status) == 0 || at == at.parent_path()) break;
+    missing.push_back(at);
+  }
+  for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
+    if (mkdir(at->c_str(), 0777) != 0 && errno != EEXIST) {
+      return IoError(at->string(), "make directory", errno);
+    }
+    EF_RETURN_IF_ERROR(SyncDirectory(ParentOf(*at)));
+  }
+  return {};
 }
 
 }  // namespace
@@ -90,19 +113,22 @@ bool IsNetworkFileSystem(unsigned long magic) {
 }
 
 Status MakeDirectory(const std::string& directory) {
-  std::error_code error;
   std::filesystem::path path(directory);
   if (!path.has_filename()) path = path.parent_path();
-  if (path.has_parent_path()) {
-    std::filesystem::create_directories(path.parent_path(), error);
-    if (error) return IoError(path.parent_path().string(), "make directory", error.value());
-  }
+  EF_RETURN_IF_ERROR(MakeParents(path));
+  const std::string parent = ParentOf(path);
   if (mkdir(path.c_str(), 0700) != 0) {
-    if (errno == EEXIST) return {};
-    return IoError(directory, "make directory", errno);
+    if (errno != EEXIST) return IoError(directory, "make directory", errno);
+    // Whoever made it may have died before its name was durable, unless they got to the database.
+    // Whatever else is wrong with it is said by ExamineDirectory().
+    const Result<long long> bytes = FileBytes(directory + "/" + kDatabaseFile);
+    if (!bytes.ok() || *bytes > 0) return {};
+    const Status synced = SyncDirectory(parent);
+    // One that was made for us, in a directory that is not ours to read.
+    return synced.word() == "no_permission" ? Status() : synced;
   }
   if (chmod(path.c_str(), 0700) != 0) return IoError(directory, "set the mode of", errno);
-  return SyncDirectory(path.has_parent_path() ? path.parent_path().string() : ".");
+  return SyncDirectory(parent);
 }
 
 Status ExamineDirectory(const std::string& directory) {

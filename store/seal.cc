@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "base/utf8.h"
@@ -41,8 +42,28 @@ Result<Totals> Seal::Read(const std::string& directory) {
   return totals;
 }
 
+// Under another name first: a process that dies, or a power cut, must not leave an empty seal,
+// which verify would call damage.
+Status Seal::Make(const std::string& directory) {
+  const Result<Totals> there = Read(directory);
+  if (there.ok()) return {};
+  if (there.status().code() != Code::kCorruption) return there.status();
+  const std::string path = SealPath(directory);
+  const std::string temporary = path + ".tmp";
+  if (unlink(temporary.c_str()) != 0 && errno != ENOENT) return IoError(temporary, "remove", errno);
+  EF_RETURN_IF_ERROR(MakePrivateFile(temporary));
+  FileDescriptor file(open(temporary.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.ok()) return IoError(temporary, "open", errno);
+  Seal seal(temporary, std::move(file));
+  EF_RETURN_IF_ERROR(seal.Write(Totals()));
+  if (fsync(seal.file_.get()) != 0) return IoError(temporary, "sync", errno);
+  if (rename(temporary.c_str(), path.c_str()) != 0) return IoError(path, "make", errno);
+  return SyncDirectory(directory);
+}
+
 Result<std::unique_ptr<Seal>> Seal::Open(const std::string& directory) {
   const std::string path = SealPath(directory);
+  EF_RETURN_IF_ERROR(Make(directory));
   EF_RETURN_IF_ERROR(MakePrivateFile(path));
   FileDescriptor file(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!file.ok()) return IoError(path, "open", errno);

@@ -20,7 +20,10 @@ class Seal {
  public:
   // Errors: kCorruption, also if the file is missing; kIo.
   static Result<Totals> Read(const std::string& directory);
-  // For writing; made if it is not there.
+  // Makes one that has seen nothing, durable, unless a good one is there. To be called before the
+  // database gets its schema, so that a corpus without a seal has lost it. Errors: kIo.
+  static Status Make(const std::string& directory);
+  // For writing; made as by Make() if there is no good one.
   static Result<std::unique_ptr<Seal>> Open(const std::string& directory);
   // Visible to Read at once, durable when the system pleases.
   Status Write(const Totals& totals);

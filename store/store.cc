@@ -12,6 +12,7 @@
 #include "store/letters.h"
 #include "store/reader.h"
 #include "store/runs.h"
+#include "store/seal.h"
 #include "store/vectors.h"
 
 namespace embedflow {
@@ -296,6 +297,7 @@ Result<std::unique_ptr<Store>> OpenStore(const std::string& directory, const Sto
   if (opened.empty) {
     // The database is born last: where it has a schema, all the other files were durable.
     EF_RETURN_IF_ERROR(VectorStore::Make(directory));
+    EF_RETURN_IF_ERROR(Seal::Make(directory));
     EF_RETURN_IF_ERROR(LayFormat(opened.database.get()));
   }
   EF_ASSIGN_OR_RETURN(std::shared_ptr<VectorStore> vectors,
