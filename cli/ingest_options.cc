@@ -94,7 +94,9 @@ Result<IngestOptions> IngestOptionsOf(const Arguments& arguments) {
   EF_ASSIGN_OR_RETURN(options.pipeline.chunker,
                       ChunkerOptionsOf(arguments, TextTokensMax(profile, options.provider.model)));
   options.pipeline.index.kind = arguments.Text("--index", options.pipeline.index.kind);
-  options.pipeline.index.metric = MetricOf(arguments.Text("--metric"));
+  if (arguments.Has("--metric")) {
+    options.pipeline.index.metric = MetricOf(arguments.Text("--metric"));
+  }
   EF_ASSIGN_OR_RETURN(options.pipeline.flow, FlowOptionsOf(arguments, profile));
   for (const std::string_view name : {"--replica", "--fallback"}) {
     for (const std::string& text : arguments.All(name)) {
@@ -102,10 +104,11 @@ Result<IngestOptions> IngestOptionsOf(const Arguments& arguments) {
       options.endpoints.push_back(std::move(spec));
     }
   }
-  options.pipeline.base_url =
-      options.provider.base_url.empty() ? profile.base_url : options.provider.base_url;
-  options.pipeline.api_key_env =
-      options.provider.api_key_env.empty() ? profile.api_key_env : options.provider.api_key_env;
+  options.pipeline.recorded = options.provider;
+  if (options.provider.base_url.empty()) options.pipeline.recorded.base_url = profile.base_url;
+  if (options.provider.api_key_env.empty()) {
+    options.pipeline.recorded.api_key_env = profile.api_key_env;
+  }
   return options;
 }
 

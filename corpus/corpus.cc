@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "corpus/access.h"
 #include "corpus/index_keeper.h"
+#include "corpus/provider_record.h"
 #include "corpus/verify.h"
 
 namespace embedflow {
@@ -22,18 +23,6 @@ std::uint64_t DirectoryBytes(const std::string& directory) {
     if (!gone) bytes += size;
   }
   return bytes;
-}
-
-// The newest space, or the one of that name.
-Result<SpaceRecord> PickSpace(const std::vector<SpaceRecord>& spaces, const std::string& name) {
-  if (spaces.empty()) return Status(Code::kNotFound, "the corpus holds no vectors yet");
-  if (name.empty()) return spaces.back();
-  std::string known;
-  for (const SpaceRecord& space : spaces) {
-    if (space.space.name() == name) return space;
-    known += (known.empty() ? "" : ", ") + space.space.name();
-  }
-  return Status(Code::kNotFound, "the corpus has no space " + name + "; it has " + known);
 }
 
 }  // namespace
@@ -69,6 +58,8 @@ Result<CorpusStatus> Corpus::Describe() {
     SpaceStatus space;
     space.space = record.space;
     space.base_url = record.base_url;
+    space.documents = record.documents;
+    space.is_complete = record.documents == counts.documents;
     EF_ASSIGN_OR_RETURN(space.vectors, rep_->reader->VectorCount(record.id));
     status.vectors += space.vectors;
     space.index.kind = record.index_kind;
@@ -80,6 +71,7 @@ Result<CorpusStatus> Corpus::Describe() {
     }
     status.spaces.push_back(std::move(space));
   }
+  if (!spaces.empty()) status.default_space = DefaultSpace(spaces, counts.documents);
   return status;
 }
 
@@ -93,7 +85,7 @@ Status Corpus::ForEachChunk(const std::string& space,
   // A corpus may hold documents without any vector yet, but not chunks: then there is nothing to
   // visit.
   if (spaces.empty() && space.empty()) return {};
-  EF_ASSIGN_OR_RETURN(const SpaceRecord record, PickSpace(spaces, space));
+  EF_ASSIGN_OR_RETURN(const SpaceRecord record, PickSpace(*rep_->reader, space));
   std::vector<float> vector(static_cast<std::size_t>(record.space.dimensions));
   return rep_->reader->ScanChunks(
       true,
@@ -123,5 +115,10 @@ Status Corpus::ForEachChunk(const std::string& space,
 }
 
 Result<std::vector<DeadLetter>> Corpus::DeadLetters() { return rep_->reader->DeadLetters(); }
+
+Result<ProviderOptions> Corpus::ProviderOf(const std::string& space) {
+  EF_ASSIGN_OR_RETURN(const SpaceRecord record, PickSpace(*rep_->reader, space));
+  return RecordedProvider(record);
+}
 
 }  // namespace embedflow

@@ -71,6 +71,7 @@ IndexOptions IndexOptionsOf(const SpaceRecord& space) {
   IndexOptions options;
   // A space that keeps no index file is still searched, by a flat index in memory.
   options.kind = "flat";
+  options.metric = Metric::kCosine;
   for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
     if (space.metric == MetricName(metric)) options.metric = metric;
   }

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "corpus/access.h"
 #include "corpus/index_keeper.h"
+#include "corpus/provider_record.h"
 #include "corpus/query.h"
 
 namespace embedflow {
@@ -24,32 +25,23 @@ namespace {
 constexpr std::size_t kHitsMax = 10000;
 constexpr std::size_t kQueryBytesMax = 1u << 20;
 
-Result<SpaceRecord> SpaceOf(const std::vector<SpaceRecord>& spaces, const Provider* provider) {
-  if (spaces.empty()) {
-    return Status(Code::kNotFound, "the corpus holds no vectors yet")
-        .WithNext("embedflow ingest INPUT --into DIR");
-  }
-  if (provider == nullptr) return spaces.back();
+// The space that `provider` makes.
+Result<SpaceRecord> SpaceOf(StoreReader& reader, const Provider& provider) {
+  EF_ASSIGN_OR_RETURN(const std::vector<SpaceRecord> spaces, reader.Spaces());
+  std::string known;
   for (const SpaceRecord& record : spaces) {
-    if (record.space == provider->space()) return record;
+    if (record.space == provider.space()) return record;
+    known += (known.empty() ? "" : ", ") + record.space.name();
   }
-  return Status(Code::kNotFound, "the corpus has no vectors of " + provider->space().name() +
-                                     "; the newest are of " + spaces.back().space.name())
+  return Status(Code::kNotFound, "the corpus has no vectors of " + provider.space().name() +
+                                     (known.empty() ? "" : "; it has those of " + known))
       .WithWord("space_unknown")
-      .WithNext("search without provider options, or ingest with this provider first");
+      .WithNext("search without provider options, or ingest or backfill with this provider first");
 }
 
-Result<std::shared_ptr<const Provider>> ProviderOf(const SpaceRecord& record) {
-  ProviderOptions options;
-  options.name = record.space.provider;
-  options.model = record.space.model;
-  options.dimensions = record.space.dimensions;
-  options.base_url = record.base_url;
-  options.api_key_env = record.api_key_env;
+Result<std::shared_ptr<const Provider>> MakeQueryProvider(const SpaceRecord& record) {
+  EF_ASSIGN_OR_RETURN(ProviderOptions options, RecordedProvider(record));
   options.side = ProviderOptions::Side::kQuery;
-  // A revision is the type of the numbers, "parameters-" and a hash, or both with a comma between.
-  const std::string dtype = record.space.revision.substr(0, record.space.revision.find(','));
-  if (!dtype.starts_with("parameters-")) options.output_dtype = dtype;
   EF_ASSIGN_OR_RETURN(std::shared_ptr<const Provider> provider, MakeProvider(options));
   if (!(provider->space() == record.space)) {
     return Status(Code::kUnsupported, "this program makes vectors of " + provider->space().name() +
@@ -67,12 +59,13 @@ const Space& Searcher::space() const { return rep_->space.space; }
 std::uint64_t Searcher::size() const { return rep_->index->size(); }
 
 Result<std::unique_ptr<Searcher>> Searcher::Open(Corpus& corpus,
-                                                 std::shared_ptr<const Provider> provider) {
+                                                 std::shared_ptr<const Provider> provider,
+                                                 const std::string& space_name) {
   StoreReader& reader = CorpusAccess::reader(corpus);
-  EF_ASSIGN_OR_RETURN(const std::vector<SpaceRecord> spaces, reader.Spaces());
-  EF_ASSIGN_OR_RETURN(SpaceRecord space, SpaceOf(spaces, provider.get()));
+  EF_ASSIGN_OR_RETURN(SpaceRecord space, provider ? SpaceOf(reader, *provider)
+                                                  : PickSpace(reader, space_name));
   if (!provider) {
-    EF_ASSIGN_OR_RETURN(provider, ProviderOf(space));
+    EF_ASSIGN_OR_RETURN(provider, MakeQueryProvider(space));
   }
   EF_ASSIGN_OR_RETURN(std::unique_ptr<Index> index, OpenIndex(reader, corpus.directory(), space));
   return std::unique_ptr<Searcher>(new Searcher(

@@ -36,7 +36,7 @@ Status CompareIndex(const std::string& path, StoreReader& reader, const SpaceRec
   std::uint64_t matched = 0;
   const auto dimensions = static_cast<std::size_t>(space.space.dimensions);
   std::vector<float> indexed(dimensions), stored(dimensions);
-  const Metric metric = IndexOptionsOf(space).metric;
+  const Metric metric = IndexOptionsOf(space).metric.value_or(Metric::kCosine);
   EF_RETURN_IF_ERROR(reader.ScanChunks(
       false, [&](const ChunkScan& chunk, std::string_view, std::string_view) -> Status {
         if (!HasVectorIn(chunk, space.id)) return {};

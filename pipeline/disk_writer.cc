@@ -177,7 +177,6 @@ Status DiskWriter::Commit() {
   group.run = run_.run;
   group.space = run_.space.id;
   std::vector<DocumentPtr> documents;
-  const ContentHash chunking = run_.chunking;
   std::vector<std::uint64_t> tokens;
   for (const DocumentPtr& document : finished_) {
     // A request whose form is refused says nothing about its texts.
@@ -194,14 +193,18 @@ Status DiskWriter::Commit() {
       group.dead_letters.push_back(std::move(letter));
       continue;
     }
+    if (document->moved != 0) {
+      group.moved.push_back({document->moved, document->source, document->record.origin});
+      continue;
+    }
     documents.push_back(document);
     group.documents.push_back({&document->record.document, document->record.origin,
-                               document->text_hash, document->metadata_hash, chunking,
-                               document->sequence, &document->chunks});
+                               document->text_hash, document->metadata_hash, document->chunking,
+                               document->source, document->sequence, &document->chunks});
     group.dead_letters.insert(group.dead_letters.end(), document->letters.begin(),
                               document->letters.end());
   }
-  if (group.documents.empty() && group.dead_letters.empty()) return {};
+  if (group.documents.empty() && group.dead_letters.empty() && group.moved.empty()) return {};
   Result<CommitResult> result = run_.corpus_store.Commit(group);
   if (!result.ok()) {
     run_.store_failed = true;

@@ -35,6 +35,10 @@ Status PipelineOptions::Validate() const {
     return {Code::kInvalidArgument,
             "at most 31 replicas and fallbacks, got " + std::to_string(endpoints.size())};
   }
+  if (cache_bytes_max < (std::uint64_t{16} << 20) || cache_bytes_max > (std::uint64_t{1} << 40)) {
+    return {Code::kInvalidArgument, "cache_bytes_max must be in [16 MiB, 1 TiB], got " +
+                                        std::to_string(cache_bytes_max)};
+  }
   for (const EndpointOptions& endpoint : endpoints) EF_RETURN_IF_ERROR(endpoint.flow.Validate());
   if (progress_interval < std::chrono::milliseconds(1) ||
       progress_interval > std::chrono::hours(1)) {

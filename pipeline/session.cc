@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "corpus/access.h"
 #include "corpus/index_keeper.h"
+#include "corpus/provider_record.h"
 #include "pipeline/canary.h"
 
 namespace embedflow {
@@ -111,10 +112,10 @@ Status Session::BeginRun() {
   Store& store = run_.corpus_store;
   SpaceRecord wanted;
   wanted.space = run_.provider->space();
-  wanted.base_url = run_.options.base_url;
-  wanted.api_key_env = run_.options.api_key_env;
-  wanted.index_kind = run_.options.index.kind == "auto" ? "flat" : run_.options.index.kind;
-  wanted.metric = MetricName(run_.options.index.metric);
+  RecordProvider(run_.options.recorded, &wanted);
+  const IndexOptions& index = run_.options.index;
+  if (index.kind != "auto") wanted.index_kind = index.kind;
+  if (index.metric) wanted.metric = MetricName(*index.metric);
   EF_ASSIGN_OR_RETURN(run_.space, store.AddSpace(wanted));
   run_.chunking = ChunkingFingerprint(run_.options.chunker);
   // What can be bought and not yet be stored: what is admitted, by its vectors alone.

@@ -37,18 +37,22 @@ Result<std::unique_ptr<Committer>> Committer::Open(Writer* writer) {
 Status Committer::PrepareDocuments() {
   Database& database = writer_->database();
   EF_ASSIGN_OR_RETURN(find_document_, database.Prepare(kDocumentById));
+  EF_ASSIGN_OR_RETURN(find_number_, database.Prepare(kDocumentByNumber));
+  EF_ASSIGN_OR_RETURN(
+      forget_maybe_paid_,
+      database.Prepare("DELETE FROM maybe_paid WHERE space = ? AND text_hash = ?"));
   EF_ASSIGN_OR_RETURN(
       insert_document_,
       database.Prepare("INSERT INTO documents(id, text_hash, metadata_hash, chunking, spaces, run,"
                        " sequence, chunks, chunks_dead, file, line, text_bytes, text_sum,"
-                       " metadata_sum, checksum, document)"
-                       " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                       " metadata_sum, checksum, source, document)"
+                       " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   EF_ASSIGN_OR_RETURN(
       update_document_,
       database.Prepare("UPDATE documents SET id = ?, text_hash = ?, metadata_hash = ?,"
                        " chunking = ?, spaces = ?, run = ?, sequence = ?, chunks = ?,"
                        " chunks_dead = ?, file = ?, line = ?, text_bytes = ?, text_sum = ?,"
-                       " metadata_sum = ?, checksum = ? WHERE document = ?"));
+                       " metadata_sum = ?, checksum = ?, source = ? WHERE document = ?"));
   EF_ASSIGN_OR_RETURN(delete_document_,
                       database.Prepare("DELETE FROM documents WHERE document = ?"));
   EF_ASSIGN_OR_RETURN(
@@ -88,14 +92,14 @@ Status Committer::Validate(const CommitGroup& group) const {
   return {};
 }
 
-Result<CommitResult> Committer::Run(const CommitGroup& group, std::uint64_t* generations_changed) {
+Result<CommitResult> Committer::Run(const CommitGroup& group, SpaceChanges* changes) {
   const std::size_t size = group.documents.size();
   CommitResult result;
   result.fates.assign(size, CommitResult::Fate::kSuperseded);
   result.chunk_ids.resize(size);
   result.chunk_is_new.resize(size);
   result.replaced_other.assign(size, 0);
-  generations_changed_ = 0;
+  changes_ = {};
   // Of several records with one id only the last one read is written.
   std::unordered_map<std::string_view, std::size_t> last;
   for (std::size_t i = 0; i < size; ++i) {
@@ -109,9 +113,47 @@ Result<CommitResult> Committer::Run(const CommitGroup& group, std::uint64_t* gen
       EF_RETURN_IF_ERROR(CommitOne(group, i, &result));
     }
   }
+  for (const MovedDocument& moved : group.moved) EF_RETURN_IF_ERROR(Move(moved));
   EF_RETURN_IF_ERROR(CommitLetters(group, result));
-  *generations_changed = generations_changed_;
+  for (const ContentHash& hash : group.bought_again) {
+    EF_RETURN_IF_ERROR(forget_maybe_paid_.Bind(group.space).BindHash(hash).Run());
+  }
+  *changes = changes_;
   return result;
+}
+
+void Committer::ChangeSpaces(std::uint64_t before, std::uint64_t after) {
+  changes_.spaces |= before ^ after;
+  for (SpaceId space = 1; space <= kSpacesMax; ++space) {
+    const std::uint64_t bit = SpaceBit(space);
+    if ((before & bit) == (after & bit)) continue;
+    changes_.documents[static_cast<std::size_t>(space)] += (after & bit) != 0 ? 1 : -1;
+  }
+}
+
+Result<Store::Removed> Committer::Remove(std::span<const std::int64_t> documents,
+                                         SpaceChanges* changes) {
+  changes_ = {};
+  Store::Removed removed;
+  for (const std::int64_t number : documents) {
+    EF_ASSIGN_OR_RETURN(const std::optional<DocumentRow> row, FindNumber(number));
+    if (!row) continue;
+    EF_RETURN_IF_ERROR(RemoveOne(*row, &removed.chunks));
+    ++removed.documents;
+  }
+  *changes = changes_;
+  return removed;
+}
+
+Status Committer::Move(const MovedDocument& moved) {
+  EF_ASSIGN_OR_RETURN(std::optional<DocumentRow> row, FindNumber(moved.number));
+  if (!row) return {};
+  writer_->totals().documents_sum -= row->checksum();
+  row->state.source = moved.source;
+  row->origin = moved.origin;
+  const std::uint64_t checksum = row->checksum();
+  writer_->totals().documents_sum += checksum;
+  return WriteRow(&update_document_, *row, checksum);
 }
 
 Result<std::optional<DocumentRow>> Committer::Find(std::string_view id) {
@@ -120,6 +162,15 @@ Result<std::optional<DocumentRow>> Committer::Find(std::string_view id) {
   DocumentRow row;
   EF_RETURN_IF_ERROR(ReadDocument(writer_->database(), find_document_, &row));
   find_document_.Reset();
+  return std::optional<DocumentRow>(std::move(row));
+}
+
+Result<std::optional<DocumentRow>> Committer::FindNumber(std::int64_t number) {
+  EF_ASSIGN_OR_RETURN(const bool found, find_number_.Bind(number).Step());
+  if (!found) return std::optional<DocumentRow>();
+  DocumentRow row;
+  EF_RETURN_IF_ERROR(ReadDocument(writer_->database(), find_number_, &row));
+  find_number_.Reset();
   return std::optional<DocumentRow>(std::move(row));
 }
 
@@ -152,7 +203,7 @@ Status Committer::CommitOne(const CommitGroup& group, std::size_t i, CommitResul
   change.spaces_before = old ? old->state.spaces : 0;
   change.spaces = SpaceBit(group.space) | (change.same ? change.spaces_before : 0);
   change.number = old ? old->number : next_document_++;
-  generations_changed_ |= change.spaces_before ^ change.spaces;
+  ChangeSpaces(change.spaces_before, change.spaces);
   EF_RETURN_IF_ERROR(MergeChunks(group, &change, &result->chunk_ids[i], &result->chunk_is_new[i],
                                  &result->removed));
   EF_RETURN_IF_ERROR(WriteDocument(group, change));
@@ -164,7 +215,7 @@ Status Committer::CommitOne(const CommitGroup& group, std::size_t i, CommitResul
 Status Committer::CommitEmpty(const CommitGroup& group, std::size_t i,
                               const std::optional<DocumentRow>& old, CommitResult* result) {
   const DocumentCommit& commit = group.documents[i];
-  if (old) EF_RETURN_IF_ERROR(Remove(*old, &result->removed));
+  if (old) EF_RETURN_IF_ERROR(RemoveOne(*old, &result->removed));
   // So that an earlier record of this run, which may be committed later, does not come back.
   EF_RETURN_IF_ERROR(
       put_empty_.BindText(commit.document->id).Bind(group.run).BindUnsigned(commit.sequence).Run());
@@ -173,7 +224,7 @@ Status Committer::CommitEmpty(const CommitGroup& group, std::size_t i,
   return {};
 }
 
-Status Committer::Remove(const DocumentRow& old, std::vector<ChunkId>* removed) {
+Status Committer::RemoveOne(const DocumentRow& old, std::vector<ChunkId>* removed) {
   EF_RETURN_IF_ERROR(ReadOldChunks(old));
   for (const StoredChunkRow& chunk : old_chunks_) {
     EF_RETURN_IF_ERROR(DeleteChunk(chunk));
@@ -190,8 +241,29 @@ Status Committer::Remove(const DocumentRow& old, std::vector<ChunkId>* removed) 
   EF_RETURN_IF_ERROR(letters_->DropOfDocument(old.id, 0));
   --writer_->totals().documents;
   writer_->totals().documents_sum -= old.checksum();
-  generations_changed_ |= old.state.spaces;
+  ChangeSpaces(old.state.spaces, 0);
   return {};
+}
+
+Status Committer::WriteRow(Statement* write, const DocumentRow& row, std::uint64_t checksum) {
+  return write->BindText(row.id)
+      .BindHash(row.state.text_hash)
+      .BindHash(row.state.metadata_hash)
+      .BindHash(row.state.chunking)
+      .BindUnsigned(row.state.spaces)
+      .Bind(row.state.run)
+      .BindUnsigned(row.sequence)
+      .BindUnsigned(row.chunks)
+      .Bind(row.state.chunks_dead)
+      .BindText(row.origin.file)
+      .BindUnsigned(row.origin.line)
+      .BindUnsigned(row.text_bytes)
+      .BindUnsigned(row.text_sum)
+      .BindUnsigned(row.metadata_sum)
+      .BindUnsigned(checksum)
+      .Bind(row.state.source)
+      .Bind(row.number)
+      .Run();
 }
 
 Status Committer::WriteDocument(const CommitGroup& group, const Change& change) {
@@ -201,7 +273,7 @@ Status Committer::WriteDocument(const CommitGroup& group, const Change& change) 
   row.number = change.number;
   row.id = commit.document->id;
   row.state = {commit.text_hash, commit.metadata_hash, commit.chunking, change.spaces,
-               group.run,        change.chunks_dead};
+               group.run,        change.chunks_dead, change.number, commit.source};
   row.sequence = commit.sequence;
   row.chunks = commit.chunks->size();
   row.origin = commit.origin;
@@ -210,23 +282,7 @@ Status Committer::WriteDocument(const CommitGroup& group, const Change& change) 
   row.metadata_sum = Checksum(metadata);
   const std::uint64_t checksum = row.checksum();
   Statement& write = change.old == nullptr ? insert_document_ : update_document_;
-  EF_RETURN_IF_ERROR(write.BindText(row.id)
-                         .BindHash(row.state.text_hash)
-                         .BindHash(row.state.metadata_hash)
-                         .BindHash(row.state.chunking)
-                         .BindUnsigned(row.state.spaces)
-                         .Bind(row.state.run)
-                         .BindUnsigned(row.sequence)
-                         .BindUnsigned(row.chunks)
-                         .Bind(row.state.chunks_dead)
-                         .BindText(row.origin.file)
-                         .BindUnsigned(row.origin.line)
-                         .BindUnsigned(row.text_bytes)
-                         .BindUnsigned(row.text_sum)
-                         .BindUnsigned(row.metadata_sum)
-                         .BindUnsigned(checksum)
-                         .Bind(row.number)
-                         .Run());
+  EF_RETURN_IF_ERROR(WriteRow(&write, row, checksum));
   Totals& totals = writer_->totals();
   totals.documents_sum += checksum;
   if (change.old == nullptr) {

@@ -3,6 +3,7 @@
 #define EMBEDFLOW_STORE_COMMIT_H_
 
 #include <cstdint>
+#include <array>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -16,6 +17,12 @@
 
 namespace embedflow {
 
+// What a transaction did to the spaces.
+struct SpaceChanges {
+  std::uint64_t spaces = 0;  // Bits of those whose chunks have changed.
+  std::array<std::int64_t, kSpacesMax + 1> documents{};  // By how many their documents have.
+};
+
 // Carries out Store::Commit inside a transaction that the caller begins and ends: sequence decides
 // between records of one run, unchanged chunks keep their rows and ids.
 // Threads: not thread-safe.
@@ -26,8 +33,9 @@ class Committer {
 
   // What a caller may not ask for: kInvalidArgument, and the transaction need not be begun.
   Status Validate(const CommitGroup& group) const;
-  // On success `*generations_changed` has the bits of the spaces whose chunks have changed.
-  Result<CommitResult> Run(const CommitGroup& group, std::uint64_t* generations_changed);
+  Result<CommitResult> Run(const CommitGroup& group, SpaceChanges* changes);
+  // See Store::RemoveDocuments.
+  Result<Store::Removed> Remove(std::span<const std::int64_t> documents, SpaceChanges* changes);
 
  private:
   // What becomes of one document.
@@ -44,13 +52,19 @@ class Committer {
   Status PrepareDocuments();
   Status PrepareChunks();
   Result<std::optional<DocumentRow>> Find(std::string_view id);
+  Result<std::optional<DocumentRow>> FindNumber(std::int64_t number);
   // Whether a later record of this run has been committed, as `old` or as an empty one.
   Result<bool> IsSuperseded(const CommitGroup& group, const DocumentCommit& commit,
                             const std::optional<DocumentRow>& old);
   Status CommitOne(const CommitGroup& group, std::size_t i, CommitResult* result);
   Status CommitEmpty(const CommitGroup& group, std::size_t i, const std::optional<DocumentRow>& old,
                      CommitResult* result);
-  Status Remove(const DocumentRow& old, std::vector<ChunkId>* removed);
+  Status RemoveOne(const DocumentRow& old, std::vector<ChunkId>* removed);
+  // Notes that a document's spaces are other ones than before.
+  void ChangeSpaces(std::uint64_t before, std::uint64_t after);
+  Status Move(const MovedDocument& moved);
+  // `write` inserts or updates a row of documents.
+  static Status WriteRow(Statement* write, const DocumentRow& row, std::uint64_t checksum);
   Status MergeChunks(const CommitGroup& group, Change* change, std::vector<ChunkId>* ids,
                      std::vector<char>* is_new, std::vector<ChunkId>* removed);
   Status ReadOldChunks(const DocumentRow& old);
@@ -67,9 +81,11 @@ class Committer {
   std::int64_t next_document_ = 1;
   bool has_empty_records_ = false;
   std::vector<StoredChunkRow> old_chunks_;  // Of the document in hand.
-  std::uint64_t generations_changed_ = 0;   // Of the group in hand.
+  SpaceChanges changes_;                    // Of the transaction in hand.
 
   Statement find_document_;
+  Statement find_number_;
+  Statement forget_maybe_paid_;
   Statement insert_document_;
   Statement update_document_;
   Statement delete_document_;

@@ -50,7 +50,7 @@ Status Committer::MergeChunks(const CommitGroup& group, Change* change, std::vec
     if (i < chunks.size() && old_chunks_[i].text_hash == chunks[i].text_hash) continue;
     EF_RETURN_IF_ERROR(DeleteChunk(old_chunks_[i]));
     removed->push_back(old_chunks_[i].id);
-    generations_changed_ |= both;
+    changes_.spaces |= both;
   }
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     const ChunkRow& chunk = chunks[i];
@@ -68,10 +68,10 @@ Status Committer::MergeChunks(const CommitGroup& group, Change* change, std::vec
       EF_RETURN_IF_ERROR(UpdateChunk(old_chunks_[i], row));
     } else {
       EF_RETURN_IF_ERROR(InsertChunk(&row, chunk.key));
-      generations_changed_ |= both;
+      changes_.spaces |= both;
     }
     const bool was_in_index = kept && (change->spaces_before & bit & ~dead_before) != 0;
-    if (was_in_index == chunk.dead) generations_changed_ |= was_in_index ? both : bit;
+    if (was_in_index == chunk.dead) changes_.spaces |= was_in_index ? both : bit;
     if (was_in_index && chunk.dead) removed->push_back(row.id);
     if (row.dead_spaces != 0) ++change->chunks_dead;
     ids->push_back(chunk.dead ? 0 : row.id);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "store/directory.h"
+#include "store/schema.h"
 
 namespace embedflow {
 namespace {
@@ -14,46 +15,6 @@ namespace {
 // The WAL is copied into the file when it has grown to this many pages, 64 MiB. It grows on while a
 // reader stays inside one scan.
 constexpr int kCheckpointPages = 16384;
-
-// One statement an entry, in the order sqlite_schema lists them. Compared word for word when a
-// corpus is opened, so a change here is a new format version. docs/formats.md explains the columns.
-constexpr const char* kSchema[] = {
-    "CREATE TABLE totals(one INTEGER PRIMARY KEY, commits INTEGER NOT NULL,"
-    " documents INTEGER NOT NULL, chunks INTEGER NOT NULL, dead_letters INTEGER NOT NULL,"
-    " documents_sum INTEGER NOT NULL, chunks_sum INTEGER NOT NULL, letters_sum INTEGER NOT NULL,"
-    " checksum INTEGER NOT NULL)",
-    "CREATE TABLE spaces(space INTEGER PRIMARY KEY, provider TEXT NOT NULL, model TEXT NOT NULL,"
-    " revision TEXT NOT NULL, dimensions INTEGER NOT NULL, input_type TEXT NOT NULL,"
-    " digest TEXT NOT NULL, base_url TEXT NOT NULL, api_key_env TEXT NOT NULL,"
-    " index_kind TEXT NOT NULL, metric TEXT NOT NULL, generation INTEGER NOT NULL,"
-    " checksum INTEGER NOT NULL)",
-    "CREATE TABLE documents(document INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
-    " text_hash BLOB NOT NULL, metadata_hash BLOB NOT NULL, chunking BLOB NOT NULL,"
-    " spaces INTEGER NOT NULL, run INTEGER NOT NULL, sequence INTEGER NOT NULL,"
-    " chunks INTEGER NOT NULL, chunks_dead INTEGER NOT NULL, file TEXT NOT NULL,"
-    " line INTEGER NOT NULL, text_bytes INTEGER NOT NULL, text_sum INTEGER NOT NULL,"
-    " metadata_sum INTEGER NOT NULL, checksum INTEGER NOT NULL)",
-    "CREATE TABLE texts(document INTEGER PRIMARY KEY, metadata TEXT NOT NULL, text BLOB NOT NULL)",
-    "CREATE TABLE chunks(place INTEGER PRIMARY KEY, chunk_id INTEGER NOT NULL UNIQUE,"
-    " begin INTEGER NOT NULL, end INTEGER NOT NULL, heading TEXT NOT NULL,"
-    " text_hash BLOB NOT NULL, dead_spaces INTEGER NOT NULL, checksum INTEGER NOT NULL)",
-    "CREATE TABLE fields(field INTEGER NOT NULL, document INTEGER NOT NULL,"
-    " PRIMARY KEY(field, document)) WITHOUT ROWID",
-    "CREATE TABLE dead_letters(letter BLOB PRIMARY KEY, reason TEXT NOT NULL,"
-    " provider_says TEXT NOT NULL, document_id TEXT NOT NULL, file TEXT NOT NULL,"
-    " line INTEGER NOT NULL, begin INTEGER NOT NULL, end INTEGER NOT NULL,"
-    " attempts INTEGER NOT NULL, wall_ms INTEGER NOT NULL, space INTEGER NOT NULL,"
-    " run INTEGER NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX dead_letters_by_document ON dead_letters(document_id)",
-    "CREATE TABLE empty_records(id TEXT PRIMARY KEY, run INTEGER NOT NULL,"
-    " sequence INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE runs(run INTEGER PRIMARY KEY, space INTEGER NOT NULL,"
-    " in_flight_max INTEGER NOT NULL, began_ms INTEGER NOT NULL, ended_ms INTEGER,"
-    " summary TEXT NOT NULL, checksum INTEGER NOT NULL)",
-    "CREATE TABLE run_samples(run INTEGER NOT NULL, sample INTEGER NOT NULL,"
-    " wall_ms INTEGER NOT NULL, progress TEXT NOT NULL, checksum INTEGER NOT NULL,"
-    " PRIMARY KEY(run, sample)) WITHOUT ROWID",
-};
 
 std::string DatabasePath(const std::string& directory) { return directory + "/" + kDatabaseFile; }
 
@@ -73,11 +34,17 @@ Status CheckFormat(Database* database) {
         .WithKept("nothing was changed")
         .WithNext("use the embedflow that wrote it, or a newer one");
   }
-  if (version < kFormatVersion) {
+  if (version < 1) {
     return Status(Code::kCorruption, printable + " has format version " + std::to_string(version) +
                                          ", which never was");
   }
-  return CheckSchema(database);
+  EF_RETURN_IF_ERROR(CheckSchema(database, static_cast<int>(version)));
+  if (version == kFormatVersion) return {};
+  return Status(Code::kUnsupported, printable + " has format version " + std::to_string(version) +
+                                        ", this build reads " + std::to_string(kFormatVersion))
+      .WithWord(kOlderFormat)
+      .WithKept("nothing was changed")
+      .WithNext("run embedflow status on it where it can be written to, which brings it forward");
 }
 
 Status CheckSeal(const std::string& directory, Database* database, const Result<Totals>& seal) {
@@ -106,20 +73,7 @@ Result<std::unique_ptr<Database>> OpenUnwritable(const std::string& directory, S
 
 }  // namespace
 
-Status CheckSchema(Database* database) {
-  EF_ASSIGN_OR_RETURN(Statement rows,
-                      database->Prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL"
-                                        " ORDER BY rowid"));
-  for (const char* wanted : kSchema) {
-    EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row || rows.Bytes(0) != wanted) {
-      return Damaged(*database, "schema", "it is not the one of its format version");
-    }
-  }
-  EF_ASSIGN_OR_RETURN(const bool more, rows.Step());
-  if (more) return Damaged(*database, "schema", "it holds something that is not ours");
-  return {};
-}
+bool IsOlderFormat(const Status& status) { return status.word() == kOlderFormat; }
 
 Result<std::unique_ptr<Database>> OpenForReading(const std::string& directory) {
   EF_RETURN_IF_ERROR(ExamineDirectory(directory));
@@ -167,8 +121,12 @@ Result<OpenedDatabase> OpenForWriting(const std::string& directory) {
                                            " saw " + std::to_string(seal->commits) + " commits")
           .WithNext("restore the whole directory from a copy");
     }
-    if (!opened.empty) EF_RETURN_IF_ERROR(CheckFormat(look.get()));
-    if (!opened.empty) EF_RETURN_IF_ERROR(CheckSeal(directory, look.get(), seal));
+    if (!opened.empty) {
+      const Status format = CheckFormat(look.get());
+      opened.is_older = IsOlderFormat(format);
+      if (!opened.is_older) EF_RETURN_IF_ERROR(format);
+      EF_RETURN_IF_ERROR(CheckSeal(directory, look.get(), seal));
+    }
   }
   EF_ASSIGN_OR_RETURN(opened.database, Database::Open(path, Database::Access::kWrite));
   Database& database = *opened.database;
@@ -179,18 +137,6 @@ Result<OpenedDatabase> OpenForWriting(const std::string& directory) {
   EF_RETURN_IF_ERROR(database.Execute("PRAGMA wal_autocheckpoint=0"));
   EF_RETURN_IF_ERROR(database.Execute("PRAGMA journal_size_limit=67108864"));
   return opened;
-}
-
-Status LayFormat(Database* database) {
-  EF_RETURN_IF_ERROR(database->Execute("BEGIN IMMEDIATE"));
-  for (const char* statement : kSchema) EF_RETURN_IF_ERROR(database->Execute(statement));
-  EF_ASSIGN_OR_RETURN(Statement totals,
-                      database->Prepare("INSERT INTO totals VALUES(1, 0, 0, 0, 0, 0, 0, 0, ?)"));
-  EF_RETURN_IF_ERROR(totals.BindUnsigned(Totals{}.checksum()).Run());
-  static_assert(kApplicationId == 1162234967 && kFormatVersion == 1);
-  EF_RETURN_IF_ERROR(database->Execute("PRAGMA application_id=1162234967"));
-  EF_RETURN_IF_ERROR(database->Execute("PRAGMA user_version=1"));
-  return database->Execute("COMMIT");
 }
 
 Result<std::unique_ptr<Writer>> Writer::Open(const std::string& directory,

@@ -7,31 +7,30 @@
 
 #include "embedflow/status.h"
 #include "store/records.h"
+#include "store/schema.h"
 #include "store/seal.h"
 #include "store/sqlite.h"
 
 namespace embedflow {
 
-// Written into the file's header, so that other programs and other versions can tell it.
-inline constexpr int kApplicationId = 0x45464C57;  // "EFLW"
-inline constexpr int kFormatVersion = 1;
+// The word of a corpus of an older format, which a writer brings forward.
+inline constexpr const char* kOlderFormat = "older_format";
+bool IsOlderFormat(const Status& status);
 
 // Opens a corpus's database for reading; also on a directory that cannot be written to. Errors:
-// kNotFound; kUnsupported for a newer format; kCorruption if it is not ours or is behind its seal;
+// kNotFound; kUnsupported for another format (kOlderFormat, "newer_format"); kCorruption if it is not
+// ours or is behind its seal;
 // kIo.
 Result<std::unique_ptr<Database>> OpenForReading(const std::string& directory);
 struct OpenedDatabase {
   std::unique_ptr<Database> database;
-  bool empty = false;  // There is no schema yet: LayFormat is to be called.
+  bool empty = false;     // There is no schema yet: LayFormat is to be called.
+  bool is_older = false;  // Migrate is to be called.
 };
 // Opens it for writing, making the file if it is not there. The caller holds the directory's lock.
-// Errors: as OpenForReading; a file of a newer format is left as it is.
+// Errors: as OpenForReading; a file of a newer format is left as it is. One of an older format is to
+// be migrated before it is used.
 Result<OpenedDatabase> OpenForWriting(const std::string& directory);
-// Lays the schema into an empty file, in one transaction.
-Status LayFormat(Database* database);
-// That the schema is, word for word, the one this build makes.
-Status CheckSchema(Database* database);
-
 // Everything that changes the database goes through one of these: it keeps the totals and refuses
 // to go on after an error.
 // Threads: one at a time.

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "store/check.h"
 #include "store/fields.h"
+#include "store/sources.h"
 
 namespace embedflow {
 namespace {
@@ -276,6 +278,7 @@ Result<std::vector<DeadLetter>> Reader::DeadLetters() {
   EF_ASSIGN_OR_RETURN(const ReadSnapshot snapshot, ReadSnapshot::Begin(database_.get()));
   Totals totals;
   EF_RETURN_IF_ERROR(ReadTotals(database_.get(), &totals));
+  EF_ASSIGN_OR_RETURN(const std::vector<SpaceRecord> spaces, Spaces());
   EF_ASSIGN_OR_RETURN(Statement rows, database_->Prepare(kAllLetters));
   std::vector<DeadLetter> letters;
   for (;;) {
@@ -284,10 +287,39 @@ Result<std::vector<DeadLetter>> Reader::DeadLetters() {
     LetterRow letter;
     EF_RETURN_IF_ERROR(ReadLetter(*database_, rows, &letter));
     totals.letters_sum -= letter.checksum();
+    for (const SpaceRecord& space : spaces) {
+      if (space.id == letter.space) letter.letter.space = space.space.name();
+    }
     letters.push_back(std::move(letter.letter));
   }
   if (letters.size() == totals.dead_letters && totals.letters_sum == 0) return letters;
   return Damaged(*database_, "dead_letters", "rows are missing or extra");
+}
+
+Result<std::vector<StoredDocument>> Reader::DocumentsWithout(SpaceId space, std::int64_t after,
+                                                             std::size_t documents_max,
+                                                             std::size_t bytes_max) {
+  EF_ASSIGN_OR_RETURN(const ReadSnapshot snapshot, ReadSnapshot::Begin(database_.get()));
+  return ReadDocumentsWithout(database_.get(), space, after, documents_max, bytes_max);
+}
+
+Result<std::vector<StoredDocument>> Reader::DocumentsWithLetters(SpaceId space,
+                                                                 std::string_view after,
+                                                                 std::size_t documents_max,
+                                                                 std::size_t bytes_max) {
+  EF_ASSIGN_OR_RETURN(const ReadSnapshot snapshot, ReadSnapshot::Begin(database_.get()));
+  return ReadDocumentsWithLetters(database_.get(), space, after, documents_max, bytes_max);
+}
+
+Result<std::vector<std::int64_t>> Reader::DocumentsOfSources(
+    std::span<const std::int64_t> sources, std::int64_t run, std::int64_t after,
+    std::size_t documents_max, const std::function<bool(std::int64_t number)>& keep) {
+  EF_ASSIGN_OR_RETURN(const ReadSnapshot snapshot, ReadSnapshot::Begin(database_.get()));
+  return ReadDocumentsOfSources(database_.get(), sources, run, after, documents_max, keep);
+}
+
+Result<std::vector<std::int64_t>> Reader::FindSources(std::span<const std::string> names) {
+  return ReadSources(database_.get(), names);
 }
 
 Result<StoreCheck> Reader::Check() {
@@ -296,6 +328,11 @@ Result<StoreCheck> Reader::Check() {
 }
 
 Result<std::unique_ptr<StoreReader>> OpenStoreReader(const std::string& directory) {
+  Result<std::unique_ptr<StoreReader>> reader = Reader::Open(directory, nullptr);
+  if (reader.ok() || !IsOlderFormat(reader.status())) return reader;
+  // A writer brings it forward on opening. Where nobody may write, the reader's words say so.
+  const Result<std::unique_ptr<Store>> store = OpenStore(directory, {}, SystemClock());
+  if (!store.ok()) return store.status().code() == Code::kIo ? reader.status() : store.status();
   return Reader::Open(directory, nullptr);
 }
 

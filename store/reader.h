@@ -37,6 +37,16 @@ class Reader : public StoreReader {
   Result<std::vector<ChunkId>> FilterChunks(
       const std::vector<std::pair<std::string, std::string>>& pairs) override;
   Result<std::vector<DeadLetter>> DeadLetters() override;
+  Result<std::vector<StoredDocument>> DocumentsWithout(SpaceId space, std::int64_t after,
+                                                       std::size_t documents_max,
+                                                       std::size_t bytes_max) override;
+  Result<std::vector<StoredDocument>> DocumentsWithLetters(SpaceId space, std::string_view after,
+                                                           std::size_t documents_max,
+                                                           std::size_t bytes_max) override;
+  Result<std::vector<std::int64_t>> DocumentsOfSources(
+      std::span<const std::int64_t> sources, std::int64_t run, std::int64_t after,
+      std::size_t documents_max, const std::function<bool(std::int64_t number)>& keep) override;
+  Result<std::vector<std::int64_t>> FindSources(std::span<const std::string> names) override;
   Result<StoreCheck> Check() override;
 
  private:

@@ -16,21 +16,26 @@ constexpr std::uint64_t kChunkKind = 3;
 constexpr std::uint64_t kLetterKind = 4;
 constexpr std::uint64_t kSpaceKind = 5;
 constexpr std::uint64_t kFieldKind = 6;
+constexpr std::uint64_t kMaybePaidKind = 10;
+constexpr std::uint64_t kSourceKind = 11;
 
 constexpr int kMetadataDepthMax = 2;
 
 constexpr const char* kSumWrong = "its checksum does not fit its content";
 
-// Hands the fields of a flat object to `visit`.
+using MetadataVisitor =
+    std::function<void(std::string_view key, MetadataValue::Kind kind, std::string_view value)>;
+
+// Hands the fields of a flat object to `visit`, with their values as text; null as "null".
 class FieldReader : public JsonHandler {
  public:
-  explicit FieldReader(
-      const std::function<void(std::string_view key, std::string_view value)>& visit)
-      : visit_(visit) {}
-  bool Null() override { return Add("null"); }
-  bool Bool(bool value) override { return Add(value ? "true" : "false"); }
-  bool Number(std::string_view text) override { return Add(text); }
-  bool String(std::string_view value) override { return Add(value); }
+  explicit FieldReader(const MetadataVisitor& visit) : visit_(visit) {}
+  bool Null() override { return Add(MetadataValue::Kind::kNull, "null"); }
+  bool Bool(bool value) override {
+    return Add(MetadataValue::Kind::kBoolean, value ? "true" : "false");
+  }
+  bool Number(std::string_view text) override { return Add(MetadataValue::Kind::kNumber, text); }
+  bool String(std::string_view value) override { return Add(MetadataValue::Kind::kString, value); }
   bool StartObject() override { return depth_++ == 0; }
   bool Key(std::string_view name) override {
     key_ = name;
@@ -41,12 +46,12 @@ class FieldReader : public JsonHandler {
   bool EndArray() override { return false; }
 
  private:
-  bool Add(std::string_view value) {
+  bool Add(MetadataValue::Kind kind, std::string_view value) {
     if (depth_ == 0) return false;
-    visit_(key_, value);
+    visit_(key_, kind, value);
     return true;
   }
-  const std::function<void(std::string_view, std::string_view)>& visit_;
+  const MetadataVisitor& visit_;
   std::string key_;
   int depth_ = 0;
 };
@@ -84,8 +89,8 @@ std::uint64_t Totals::checksum() const {
 }
 
 std::uint64_t DocumentRow::checksum() const {
-  return RecordSum(kDocumentKind)
-      .Add(static_cast<std::uint64_t>(number))
+  RecordSum sum(kDocumentKind);
+  sum.Add(static_cast<std::uint64_t>(number))
       .Add(id)
       .Add(state.text_hash)
       .Add(state.metadata_hash)
@@ -99,8 +104,9 @@ std::uint64_t DocumentRow::checksum() const {
       .Add(origin.line)
       .Add(text_bytes)
       .Add(text_sum)
-      .Add(metadata_sum)
-      .value();
+      .Add(metadata_sum);
+  if (state.source != 0) sum.Add(static_cast<std::uint64_t>(state.source));
+  return sum.value();
 }
 
 std::uint64_t StoredChunkRow::checksum() const {
@@ -145,6 +151,19 @@ std::uint64_t SpaceSum(const SpaceRecord& space) {
       .Add(space.index_kind)
       .Add(space.metric)
       .Add(space.generation)
+      .Add(space.documents)
+      .Add(space.options)
+      .value();
+}
+
+std::uint64_t SourceSum(std::int64_t source, std::string_view name) {
+  return RecordSum(kSourceKind).Add(static_cast<std::uint64_t>(source)).Add(name).value();
+}
+
+std::uint64_t MaybePaidSum(SpaceId space, const ContentHash& text_hash) {
+  return RecordSum(kMaybePaidKind)
+      .Add(static_cast<std::uint64_t>(space))
+      .Add(text_hash)
       .value();
 }
 
@@ -211,6 +230,8 @@ Status ReadDocument(const Database& database, const Statement& row, DocumentRow*
   document->text_bytes = row.Unsigned(12);
   document->text_sum = row.Unsigned(13);
   document->metadata_sum = row.Unsigned(14);
+  state.number = document->number;
+  state.source = row.Int(16);
   if (!hashes || row.Unsigned(15) != document->checksum()) {
     return Damaged(database, DocumentName(document->number), kSumWrong);
   }
@@ -265,19 +286,66 @@ Status ReadSpace(const Database& database, const Statement& row, SpaceRecord* sp
   space->index_kind = row.Bytes(9);
   space->metric = row.Bytes(10);
   space->generation = row.Unsigned(11);
-  if (row.Unsigned(12) != SpaceSum(*space) || space->id < 1 || space->id > kSpacesMax) {
+  space->documents = row.Unsigned(12);
+  space->options = row.Bytes(13);
+  if (row.Unsigned(14) != SpaceSum(*space) || space->id < 1 || space->id > kSpacesMax) {
     return Damaged(database, "space " + std::to_string(row.Int(0)), kSumWrong);
   }
   return {};
 }
 
-Status VisitMetadata(
-    std::string_view json,
-    const std::function<void(std::string_view key, std::string_view value)>& visit) {
+Status WriteSpace(Database* database, const SpaceRecord& space) {
+  EF_ASSIGN_OR_RETURN(
+      Statement write,
+      database->Prepare(
+          "INSERT OR REPLACE INTO spaces(space, provider, model, revision, dimensions, input_type,"
+          " digest, base_url, api_key_env, index_kind, metric, generation, documents, options,"
+          " checksum) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  return write.Bind(space.id)
+      .BindText(space.space.provider)
+      .BindText(space.space.model)
+      .BindText(space.space.revision)
+      .Bind(space.space.dimensions)
+      .BindText(space.space.input_type)
+      .BindText(space.space.digest)
+      .BindText(space.base_url)
+      .BindText(space.api_key_env)
+      .BindText(space.index_kind)
+      .BindText(space.metric)
+      .BindUnsigned(space.generation)
+      .BindUnsigned(space.documents)
+      .BindText(space.options)
+      .BindUnsigned(SpaceSum(space))
+      .Run();
+}
+
+namespace {
+
+Status VisitFields(std::string_view json, const MetadataVisitor& visit) {
   FieldReader reader(visit);
   const Status status = ParseJson(json, kMetadataDepthMax, &reader);
   if (status.ok()) return {};
   return Status(Code::kCorruption, "metadata is not a flat JSON object");
+}
+
+}  // namespace
+
+Status VisitMetadata(
+    std::string_view json,
+    const std::function<void(std::string_view key, std::string_view value)>& visit) {
+  return VisitFields(json, [&](std::string_view key, MetadataValue::Kind, std::string_view value) {
+    visit(key, value);
+  });
+}
+
+Result<Metadata> ReadMetadata(std::string_view json) {
+  Metadata metadata;
+  EF_RETURN_IF_ERROR(VisitFields(
+      json, [&](std::string_view key, MetadataValue::Kind kind, std::string_view value) {
+        const bool is_null = kind == MetadataValue::Kind::kNull;
+        metadata.push_back({std::string(key), {kind, is_null ? "" : std::string(value)}});
+      }));
+  return metadata;
 }
 
 std::int64_t FieldNumber(std::string_view key, std::string_view value) {

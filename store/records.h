@@ -87,6 +87,7 @@ struct DocumentRow {
   std::uint64_t text_bytes = 0;
   std::uint64_t text_sum = 0;
   std::uint64_t metadata_sum = 0;
+  // A source of 0 does not enter: rows of format version 1, which had none, keep their checksums.
   std::uint64_t checksum() const;
 };
 
@@ -109,6 +110,8 @@ struct LetterRow {
 };
 
 std::uint64_t SpaceSum(const SpaceRecord& space);
+std::uint64_t SourceSum(std::int64_t source, std::string_view name);
+std::uint64_t MaybePaidSum(SpaceId space, const ContentHash& text_hash);
 // What names a space's vectors in LMDB and seeds their checksums: never its id, which another
 // database could give to another space.
 ContentHash SpaceKey(const Space& space);
@@ -129,19 +132,34 @@ Status ReadDocument(const Database& database, const Statement& row, DocumentRow*
 Status ReadChunk(const Database& database, const Statement& row, StoredChunkRow* chunk);
 Status ReadLetter(const Database& database, const Statement& row, LetterRow* letter);
 Status ReadSpace(const Database& database, const Statement& row, SpaceRecord* space);
+// Inserts or replaces the row, inside a transaction.
+Status WriteSpace(Database* database, const SpaceRecord& space);
 
 inline constexpr const char* kDocumentById =
     "SELECT document, id, text_hash, metadata_hash, chunking, spaces, run, sequence, chunks,"
-    " chunks_dead, file, line, text_bytes, text_sum, metadata_sum, checksum"
+    " chunks_dead, file, line, text_bytes, text_sum, metadata_sum, checksum, source"
     " FROM documents WHERE id = ?";
 inline constexpr const char* kDocumentByNumber =
     "SELECT document, id, text_hash, metadata_hash, chunking, spaces, run, sequence, chunks,"
-    " chunks_dead, file, line, text_bytes, text_sum, metadata_sum, checksum"
+    " chunks_dead, file, line, text_bytes, text_sum, metadata_sum, checksum, source"
     " FROM documents WHERE document = ?";
 inline constexpr const char* kAllDocuments =
     "SELECT document, id, text_hash, metadata_hash, chunking, spaces, run, sequence, chunks,"
-    " chunks_dead, file, line, text_bytes, text_sum, metadata_sum, checksum"
+    " chunks_dead, file, line, text_bytes, text_sum, metadata_sum, checksum, source"
     " FROM documents ORDER BY document";
+inline constexpr const char* kAllDocumentsAfter =
+    "SELECT document, id, text_hash, metadata_hash, chunking, spaces, run, sequence, chunks,"
+    " chunks_dead, file, line, text_bytes, text_sum, metadata_sum, checksum, source"
+    " FROM documents WHERE document > ? ORDER BY document";
+inline constexpr const char* kDocumentsWithLetters =
+    "SELECT document, id, text_hash, metadata_hash, chunking, spaces, run, sequence, chunks,"
+    " chunks_dead, file, line, text_bytes, text_sum, metadata_sum, checksum, source"
+    " FROM documents WHERE id > ?1 AND EXISTS(SELECT 1 FROM dead_letters WHERE document_id = id"
+    " AND space = ?2 AND \"end\" > begin) ORDER BY id";
+inline constexpr const char* kDocumentsWithout =
+    "SELECT document, id, text_hash, metadata_hash, chunking, spaces, run, sequence, chunks,"
+    " chunks_dead, file, line, text_bytes, text_sum, metadata_sum, checksum, source"
+    " FROM documents WHERE document > ? AND (spaces & ?) = 0 ORDER BY document";
 inline constexpr const char* kChunksByPlace =
     "SELECT place, chunk_id, begin, end, heading, text_hash, dead_spaces, checksum"
     " FROM chunks WHERE place BETWEEN ? AND ? ORDER BY place";
@@ -153,7 +171,8 @@ inline constexpr const char* kAllLetters =
     " space, run, checksum FROM dead_letters ORDER BY file, line, document_id, begin, end";
 inline constexpr const char* kAllSpaces =
     "SELECT space, provider, model, revision, dimensions, input_type, digest, base_url,"
-    " api_key_env, index_kind, metric, generation, checksum FROM spaces ORDER BY space";
+    " api_key_env, index_kind, metric, generation, documents, options, checksum FROM spaces"
+    " ORDER BY space";
 
 // --- Metadata ---
 
@@ -165,6 +184,8 @@ Status VisitMetadata(
     const std::function<void(std::string_view key, std::string_view value)>& visit);
 // The number under which a field is found again. Two fields may share one: compare before use.
 std::int64_t FieldNumber(std::string_view key, std::string_view value);
+// What MetadataJson wrote, as it was. Errors: kCorruption without a place.
+Result<Metadata> ReadMetadata(std::string_view json);
 
 }  // namespace embedflow
 

@@ -117,6 +117,7 @@ Result<Store::RunBegin> Runs::Begin(SpaceId space, std::uint64_t in_flight_max) 
     open.Reset();
     EF_RETURN_IF_ERROR(Close(killed, kKilled));
   }
+  EF_ASSIGN_OR_RETURN(begin.maybe_paid, MaybePaid(space));
   // They say what is later within one run only.
   EF_RETURN_IF_ERROR(database.Execute("DELETE FROM empty_records"));
   EF_ASSIGN_OR_RETURN(const std::int64_t last, database.QueryInt("SELECT max(run) FROM runs"));
@@ -137,6 +138,24 @@ Result<Store::RunBegin> Runs::Begin(SpaceId space, std::uint64_t in_flight_max) 
   kept_ = 0;
   stride_ = 1;
   return begin;
+}
+
+Result<std::vector<ContentHash>> Runs::MaybePaid(SpaceId space) {
+  Database& database = writer_->database();
+  EF_ASSIGN_OR_RETURN(
+      Statement rows,
+      database.Prepare("SELECT text_hash, checksum FROM maybe_paid WHERE space = ?"));
+  rows.Bind(space);
+  std::vector<ContentHash> hashes;
+  for (;;) {
+    EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return hashes;
+    ContentHash hash;
+    if (!rows.Hash(0, &hash) || rows.Unsigned(1) != MaybePaidSum(space, hash)) {
+      return Damaged(database, "maybe_paid " + hash.hex(), "its checksum is wrong");
+    }
+    hashes.push_back(hash);
+  }
 }
 
 bool Runs::wants_sample(std::int64_t run) const { return run != run_ || offered_ % stride_ == 0; }

@@ -39,6 +39,7 @@ class Runs {
   Runs(Writer* writer, const Clock& clock) : writer_(writer), clock_(clock) {}
   Status Close(std::int64_t run, std::string_view summary);
   Status HalveSamples(std::int64_t run);
+  Result<std::vector<ContentHash>> MaybePaid(SpaceId space);
 
   Writer* const writer_;
   const Clock& clock_;

@@ -13,6 +13,7 @@
 #include "store/reader.h"
 #include "store/runs.h"
 #include "store/seal.h"
+#include "store/sources.h"
 #include "store/vectors.h"
 
 namespace embedflow {
@@ -42,6 +43,8 @@ class StoreImpl : public Store {
   Result<RunBegin> BeginRun(SpaceId space, std::uint64_t in_flight_max) override;
   Status AddRunSample(std::int64_t run, const Progress& progress) override;
   Status EndRun(std::int64_t run, const RunSummary& summary) override;
+  Result<std::vector<std::int64_t>> AddSources(std::span<const std::string> names) override;
+  Result<Removed> RemoveDocuments(std::span<const std::int64_t> numbers) override;
   Status ForgetDeadRecords(std::int64_t run, const std::vector<std::string>& files) override;
   Result<std::uint64_t> DropOrphanVectors() override;
   Result<std::unique_ptr<StoreReader>> NewReader() override {
@@ -51,8 +54,7 @@ class StoreImpl : public Store {
  private:
   Result<const VectorSpace*> FindVectors(SpaceId space) const;
   SpaceRecord* FindSpace(SpaceId space);
-  Status WriteSpace(const SpaceRecord& space);
-  Status BumpGenerations(std::uint64_t spaces);
+  Status WriteSpaces(const SpaceChanges& changes);
   Status RefuseIfFailed();
   Status Remember(Status status);
 
@@ -115,29 +117,6 @@ Result<const VectorSpace*> StoreImpl::FindVectors(SpaceId space) const {
   return Status(Code::kInvalidArgument, "there is no space " + std::to_string(space));
 }
 
-Status StoreImpl::WriteSpace(const SpaceRecord& space) {
-  EF_ASSIGN_OR_RETURN(
-      Statement write,
-      writer_->database().Prepare(
-          "INSERT OR REPLACE INTO spaces(space, provider, model, revision, dimensions, input_type,"
-          " digest, base_url, api_key_env, index_kind, metric, generation, checksum)"
-          " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-  return write.Bind(space.id)
-      .BindText(space.space.provider)
-      .BindText(space.space.model)
-      .BindText(space.space.revision)
-      .Bind(space.space.dimensions)
-      .BindText(space.space.input_type)
-      .BindText(space.space.digest)
-      .BindText(space.base_url)
-      .BindText(space.api_key_env)
-      .BindText(space.index_kind)
-      .BindText(space.metric)
-      .BindUnsigned(space.generation)
-      .BindUnsigned(SpaceSum(space))
-      .Run();
-}
-
 Result<SpaceRecord> StoreImpl::AddSpace(const SpaceRecord& wanted) {
   if (wanted.space.dimensions < 1 || wanted.space.dimensions > kDimensionsMax) {
     return Status(Code::kInvalidArgument, "dimensions must be in [1, 65536], got " +
@@ -155,6 +134,8 @@ Result<SpaceRecord> StoreImpl::AddSpace(const SpaceRecord& wanted) {
     }
     record.id = spaces_.empty() ? 1 : spaces_.back().id + 1;
     record.space = wanted.space;
+    record.index_kind = "flat";
+    record.metric = "cosine";
   }
   const auto set = [](std::string* field, const std::string& value) {
     if (!value.empty()) *field = value;
@@ -163,12 +144,13 @@ Result<SpaceRecord> StoreImpl::AddSpace(const SpaceRecord& wanted) {
   set(&record.api_key_env, wanted.api_key_env);
   set(&record.index_kind, wanted.index_kind);
   set(&record.metric, wanted.metric);
+  set(&record.options, wanted.options);
   EF_RETURN_IF_ERROR(RefuseIfFailed());
   Result<const VectorSpace*> vectors = vectors_->FindSpace(record.space, true);
   if (!vectors.ok()) return Remember(vectors.status());
   if (found == spaces_.end() || SpaceSum(*found) != SpaceSum(record)) {
     EF_RETURN_IF_ERROR(Remember(writer_->Begin()));
-    EF_RETURN_IF_ERROR(Remember(writer_->End(WriteSpace(record))));
+    EF_RETURN_IF_ERROR(Remember(writer_->End(WriteSpace(&writer_->database(), record))));
   }
   vector_spaces_[static_cast<std::size_t>(record.id)] = *vectors;
   if (found != spaces_.end()) {
@@ -193,12 +175,14 @@ Result<std::uint64_t> StoreImpl::PutVectors(SpaceId space, std::span<const Vecto
   return already;
 }
 
-Status StoreImpl::BumpGenerations(std::uint64_t spaces) {
+Status StoreImpl::WriteSpaces(const SpaceChanges& changes) {
   for (SpaceRecord& space : spaces_) {
-    if ((spaces & SpaceBit(space.id)) == 0) continue;
+    if ((changes.spaces & SpaceBit(space.id)) == 0) continue;
     // Not undone if the transaction fails: nothing is written after that.
     ++space.generation;
-    EF_RETURN_IF_ERROR(WriteSpace(space));
+    space.documents +=
+        static_cast<std::uint64_t>(changes.documents[static_cast<std::size_t>(space.id)]);
+    EF_RETURN_IF_ERROR(WriteSpace(&writer_->database(), space));
   }
   return {};
 }
@@ -211,13 +195,58 @@ Result<CommitResult> StoreImpl::Commit(const CommitGroup& group) {
   }
   EF_RETURN_IF_ERROR(committer_->Validate(group));
   EF_RETURN_IF_ERROR(Remember(writer_->Begin()));
-  std::uint64_t changed = 0;
-  Result<CommitResult> result = committer_->Run(group, &changed);
+  SpaceChanges changes;
+  Result<CommitResult> result = committer_->Run(group, &changes);
   Status status = result.status();
-  if (status.ok()) status = BumpGenerations(changed);
+  if (status.ok()) status = WriteSpaces(changes);
   EF_RETURN_IF_ERROR(Remember(writer_->End(status)));
   result->generation = space->generation;
   return result;
+}
+
+Result<Store::Removed> StoreImpl::RemoveDocuments(std::span<const std::int64_t> numbers) {
+  if (numbers.size() > kRemoveMax) {
+    return Status(Code::kInvalidArgument, "at most 1000 documents are removed at once, got " +
+                                              std::to_string(numbers.size()));
+  }
+  EF_RETURN_IF_ERROR(RefuseIfFailed());
+  EF_RETURN_IF_ERROR(Remember(writer_->Begin()));
+  SpaceChanges changes;
+  Result<Removed> removed = committer_->Remove(numbers, &changes);
+  Status status = removed.status();
+  if (status.ok()) status = WriteSpaces(changes);
+  EF_RETURN_IF_ERROR(Remember(writer_->End(status)));
+  return removed;
+}
+
+Result<std::vector<std::int64_t>> StoreImpl::AddSources(std::span<const std::string> names) {
+  EF_RETURN_IF_ERROR(RefuseIfFailed());
+  EF_RETURN_IF_ERROR(Remember(writer_->Begin()));
+  std::vector<std::int64_t> numbers;
+  const Status status = [&]() -> Status {
+    Database& database = writer_->database();
+    EF_ASSIGN_OR_RETURN(numbers, ReadSources(&database, names));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (numbers[i] != 0) continue;
+      // Named twice in `names`, it has been made by now.
+      const auto same = std::find(names.begin(), names.end(), names[i]) - names.begin();
+      numbers[i] = numbers[static_cast<std::size_t>(same)];
+      if (numbers[i] != 0) continue;
+      EF_ASSIGN_OR_RETURN(const std::int64_t last,
+                          database.QueryInt("SELECT max(source) FROM sources"));
+      EF_ASSIGN_OR_RETURN(
+          Statement insert,
+          database.Prepare("INSERT INTO sources(source, name, checksum) VALUES(?, ?, ?)"));
+      numbers[i] = last + 1;
+      EF_RETURN_IF_ERROR(insert.Bind(numbers[i])
+                             .BindText(names[i])
+                             .BindUnsigned(SourceSum(numbers[i], names[i]))
+                             .Run());
+    }
+    return {};
+  }();
+  EF_RETURN_IF_ERROR(Remember(writer_->End(status)));
+  return numbers;
 }
 
 Result<Store::RunBegin> StoreImpl::BeginRun(SpaceId space, std::uint64_t in_flight_max) {
@@ -300,6 +329,7 @@ Result<std::unique_ptr<Store>> OpenStore(const std::string& directory, const Sto
     EF_RETURN_IF_ERROR(Seal::Make(directory));
     EF_RETURN_IF_ERROR(LayFormat(opened.database.get()));
   }
+  if (opened.is_older) EF_RETURN_IF_ERROR(Migrate(opened.database.get()));
   EF_ASSIGN_OR_RETURN(std::shared_ptr<VectorStore> vectors,
                       VectorStore::Open(directory, VectorStore::Access::kWrite, options.map_bytes));
   EF_ASSIGN_OR_RETURN(std::unique_ptr<Writer> writer,

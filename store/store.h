@@ -38,10 +38,14 @@ struct SpaceRecord {
   Space space;
   std::string base_url;
   std::string api_key_env;
-  // Which index the space has: "flat" or "none"; metric as a word: "cosine", "ip", "l2". Empty
-  // until first set.
+  // Which index the space has: "flat" or "none"; metric as a word: "cosine", "ip", "l2". A new space
+  // has "flat" and "cosine" unless told otherwise.
   std::string index_kind;
   std::string metric;
+  // What else is needed to make the provider again, as the caller wrote it. Empty: nothing.
+  std::string options;
+  // Documents that have the space's bit. The store keeps it.
+  std::uint64_t documents = 0;
   // Changes with every commit that adds or removes chunks of the space. An index file saved at
   // another generation is stale.
   std::uint64_t generation = 0;
@@ -56,6 +60,8 @@ struct DocumentState {
       0;  // Bit SpaceId is set when all its chunks have a vector there, or are dead letters.
   std::int64_t run = 0;  // The run that committed it.
   std::uint32_t chunks_dead = 0;
+  std::int64_t number = 0;  // Of the document, from 1; never given to another.
+  std::int64_t source = 0;  // The input it came from, see Store::AddSources; 0: none or unknown.
 };
 
 struct ChunkRow {
@@ -74,10 +80,18 @@ struct DocumentCommit {
   ContentHash text_hash;
   ContentHash metadata_hash;
   ContentHash chunking;
+  std::int64_t source = 0;
   std::uint64_t sequence =
       0;  // Order of reading within the run; the later of two with one id wins.
   const std::vector<ChunkRow>* chunks =
       nullptr;  // Empty for an empty document: an older version is deleted.
+};
+
+// A document that is as it was and stands elsewhere in the input.
+struct MovedDocument {
+  std::int64_t number = 0;
+  std::int64_t source = 0;
+  Origin origin;
 };
 
 // Everything one transaction does.
@@ -86,6 +100,9 @@ struct CommitGroup {
   SpaceId space = 0;
   std::vector<DocumentCommit> documents;  // In any order.
   std::vector<DeadLetter> dead_letters;   // Of documents in this group, and bad records.
+  std::vector<MovedDocument> moved;       // Those that are gone meanwhile are passed over.
+  // Texts that were bought, of those that BeginRun called maybe paid: they are no longer.
+  std::vector<ContentHash> bought_again;
 };
 
 struct CommitResult {
@@ -124,6 +141,15 @@ struct ChunkScan {
   bool dead = false;              // In every space of its document.
   std::uint64_t spaces = 0;       // Of its document.
   std::uint64_t dead_spaces = 0;  // Bits of the spaces in which the chunk is a dead letter.
+};
+
+// A document as stored, to be taken through the pipeline again.
+struct StoredDocument {
+  Document document;
+  Origin origin;
+  DocumentState state;
+  std::uint64_t sequence = 0;
+  std::vector<ChunkRow> chunks;  // `dead` is not set.
 };
 
 // One chunk looked up for a search hit.
@@ -189,6 +215,23 @@ class StoreReader {
   virtual Result<std::vector<ChunkId>> FilterChunks(
       const std::vector<std::pair<std::string, std::string>>& pairs) = 0;
   virtual Result<std::vector<DeadLetter>> DeadLetters() = 0;
+  // Documents by number, above `after`, that lack the space's bit: at most `documents_max`, and no
+  // more once their texts have reached `bytes_max`. Empty: there is none.
+  virtual Result<std::vector<StoredDocument>> DocumentsWithout(SpaceId space, std::int64_t after,
+                                                               std::size_t documents_max,
+                                                               std::size_t bytes_max) = 0;
+  // The same by id, above `after`, of documents with dead letters in the space.
+  virtual Result<std::vector<StoredDocument>> DocumentsWithLetters(SpaceId space,
+                                                                   std::string_view after,
+                                                                   std::size_t documents_max,
+                                                                   std::size_t bytes_max) = 0;
+  // Documents by number, above `after`, that came from one of `sources` and that a run other than
+  // `run` committed: at most `documents_max` for which `keep` is false. Empty: there is none.
+  virtual Result<std::vector<std::int64_t>> DocumentsOfSources(
+      std::span<const std::int64_t> sources, std::int64_t run, std::int64_t after,
+      std::size_t documents_max, const std::function<bool(std::int64_t number)>& keep) = 0;
+  // The numbers of the sources of these names; 0 for those that no run has read.
+  virtual Result<std::vector<std::int64_t>> FindSources(std::span<const std::string> names) = 0;
   // Reads everything; faults are counted, not returned as errors.
   virtual Result<StoreCheck> Check() = 0;
 };
@@ -206,7 +249,8 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // Finds or makes the space; records base_url, key variable, index kind and metric.
+  // Finds or makes the space; records what of base_url, key variable, options, index kind and metric
+  // is not empty.
   virtual Result<SpaceRecord> AddSpace(const SpaceRecord& wanted) = 0;
 
   // Sets found[i] to 1 if the space has a vector for hashes[i], else 0. A damaged record counts as
@@ -234,12 +278,26 @@ class Store {
     // Sum of in_flight_max over those runs: the vectors this run may buy a second time. They count
     // as ended from now on.
     std::uint64_t killed_in_flight_max = 0;
+    // Texts of the space that an earlier run sent and whose vectors never arrived.
+    std::vector<ContentHash> maybe_paid;
   };
   // `in_flight_max`: how many vectors this run can have bought and not yet stored; what a kill may
   // cost.
   virtual Result<RunBegin> BeginRun(SpaceId space, std::uint64_t in_flight_max) = 0;
   virtual Status AddRunSample(std::int64_t run, const Progress& progress) = 0;
   virtual Status EndRun(std::int64_t run, const RunSummary& summary) = 0;
+  // Finds or makes the sources of these names, and returns their numbers, from 1.
+  virtual Result<std::vector<std::int64_t>> AddSources(std::span<const std::string> names) = 0;
+
+  struct Removed {
+    std::uint64_t documents = 0;
+    std::vector<ChunkId> chunks;  // They are to leave every index.
+  };
+  // Deletes the documents of these numbers, as far as they are there, in one transaction. Their
+  // vectors stay. At most kRemoveMax.
+  static constexpr std::size_t kRemoveMax = 1000;
+  virtual Result<Removed> RemoveDocuments(std::span<const std::int64_t> numbers) = 0;
+
   // Forgets the dead letters of bad records in `files` that runs before `run` wrote.
   virtual Status ForgetDeadRecords(std::int64_t run, const std::vector<std::string>& files) = 0;
 

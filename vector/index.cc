@@ -22,9 +22,10 @@ Status IndexOptions::Validate() const {
   if (kind != "auto" && kind != "flat" && kind != "none") {
     return {Code::kInvalidArgument, "kind must be auto, flat or none, got \"" + kind + "\""};
   }
-  if (metric != Metric::kCosine && metric != Metric::kInnerProduct && metric != Metric::kL2) {
+  if (metric && *metric != Metric::kCosine && *metric != Metric::kInnerProduct &&
+      *metric != Metric::kL2) {
     return {Code::kInvalidArgument, "metric must be cosine, ip or l2, got number " +
-                                        std::to_string(static_cast<int>(metric))};
+                                        std::to_string(static_cast<int>(*metric))};
   }
   return {};
 }
@@ -39,16 +40,16 @@ Result<std::unique_ptr<Index>> MakeIndex(const IndexOptions& options, int dimens
                                               std::to_string(kDimensionsMax) + "], got " +
                                               std::to_string(dimensions));
   }
-  return MakeFlatIndex(options.metric, dimensions);
+  return MakeFlatIndex(options.metric.value_or(Metric::kCosine), dimensions);
 }
 
 Result<LoadedIndex> LoadIndex(const std::string& path, const IndexOptions& options,
                               int dimensions) {
   EF_RETURN_IF_ERROR(options.Validate());
   EF_ASSIGN_OR_RETURN(IndexFile file, ReadIndexFile(path));
-  if (file.header.metric != options.metric) {
+  if (options.metric && file.header.metric != *options.metric) {
     return Status(Code::kInvalidArgument, path + " has metric " + MetricName(file.header.metric) +
-                                              ", asked for " + MetricName(options.metric));
+                                              ", asked for " + MetricName(*options.metric));
   }
   if (file.header.dimensions != dimensions) {
     return Status(Code::kInvalidArgument, path + " has " + std::to_string(file.header.dimensions) +

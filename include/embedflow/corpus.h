@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "embedflow/options.h"
+#include "embedflow/provider.h"
+#include "embedflow/source.h"
 #include "embedflow/status.h"
 #include "embedflow/types.h"
 
@@ -31,6 +33,10 @@ struct SpaceStatus {
   Space space;
   std::string base_url;       // Of the provider that made it; empty for in-process providers.
   std::uint64_t vectors = 0;  // Distinct texts that have a vector.
+  // Documents whose chunks all have a vector here, or are dead letters. The space is complete when
+  // that is all of them; Pipeline::Backfill makes it so.
+  std::uint64_t documents = 0;
+  bool is_complete = false;
   IndexStatus index;
 };
 
@@ -40,7 +46,28 @@ struct CorpusStatus {
   std::uint64_t vectors = 0;  // Sum over the spaces.
   std::uint64_t dead_letters = 0;
   std::uint64_t bytes = 0;  // All files of the directory.
-  std::vector<SpaceStatus> spaces;
+  std::vector<SpaceStatus> spaces;  // From the oldest to the newest.
+  std::size_t default_space = 0;    // In `spaces`: the newest complete one, else the newest.
+};
+
+// What Corpus::Remove did.
+struct RemoveReport {
+  std::uint64_t documents = 0;
+  std::uint64_t chunks = 0;
+  std::vector<std::string> missing;  // Ids that no document has.
+};
+
+// What an ingest of a source would do.
+struct Comparison {
+  std::uint64_t read = 0;  // The sum of the next five.
+  std::uint64_t fresh = 0;  // Not in the corpus.
+  std::uint64_t changed = 0;  // In text, metadata or chunking, or without vectors in the space.
+  std::uint64_t unchanged = 0;
+  std::uint64_t empty = 0;
+  std::uint64_t bad = 0;  // Records that would become dead letters.
+  // Documents that an earlier run read from one of the inputs and that are no longer there. Nullopt
+  // if bad records or the lack of named inputs forbid to say.
+  std::optional<std::uint64_t> gone;
 };
 
 // What was refused, and why.
@@ -54,6 +81,7 @@ struct DeadLetter {
   std::uint64_t end = 0;
   int attempts = 0;
   std::int64_t wall_ms = 0;  // When, milliseconds since 1970.
+  std::string space;  // Name of the space in which the provider refused it; empty: a bad record.
 };
 
 struct VerifyOptions {
@@ -142,11 +170,22 @@ class Corpus {
   // is then. Errors: kNotFound, kInUse, kIo, kUnsupported.
   static Result<VerifyReport> Verify(const std::string& directory, const VerifyOptions& options);
   // Calls `visit` for every chunk, ordered by document as committed and ordinal, with its vector in
-  // the space of that name (empty: the newest). Stops at the first error, `visit`'s included.
+  // the space of that name (empty: the default). Stops at the first error, `visit`'s included.
   // Damage is reported, never handed out.
   Status ForEachChunk(const std::string& space,
                       const std::function<Status(const StoredChunk&)>& visit);
   Result<std::vector<DeadLetter>> DeadLetters();
+  // Deletes documents, their chunks and their entries in the indexes: they leave search at once.
+  // Their vectors stay, because they are bought. Must be open for writing. At most 1,000 documents
+  // are deleted in one transaction; after an error those of earlier ones are gone.
+  Result<RemoveReport> Remove(std::span<const std::string> ids);
+  // Reads the source to its end and says what an ingest into the space of `provider` would do.
+  // Sends and writes nothing. Memory: a bit for each document of the corpus.
+  Result<Comparison> Compare(Source& source, const ChunkerOptions& chunker,
+                             const Provider& provider);
+  // How the provider of the space of that name was made (empty: the default space), but for its key.
+  // Errors: kNotFound.
+  Result<ProviderOptions> ProviderOf(const std::string& space);
 
  private:
   friend class CorpusAccess;

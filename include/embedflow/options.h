@@ -30,8 +30,9 @@ enum class Metric { kCosine, kInnerProduct, kL2 };
 
 struct IndexOptions {
   // Behaviour.
-  std::string kind = "auto";  // "auto", "flat" or "none". auto is flat.
-  Metric metric = Metric::kCosine;
+  // "auto", "flat" or "none". auto is what the space has, flat for a new one.
+  std::string kind = "auto";
+  std::optional<Metric> metric;  // Unset: what the space has, cosine for a new one.
 
   Status Validate() const;
 };

@@ -1,7 +1,8 @@
 // The dataflow: documents in, committed and indexed vectors out.
 //
 // Two ways in. Pull: Run(source) reads a Source to its end. Push, for programs that already have a
-// loop of their own: Start(), Push() a document at a time, Finish(). A Pipeline serves one run.
+// loop of their own: Start(), Push() a document at a time, Finish(). Backfill() and RetryDead() take
+// documents that the corpus holds. A Pipeline serves one run.
 #ifndef EMBEDFLOW_PIPELINE_H_
 #define EMBEDFLOW_PIPELINE_H_
 
@@ -56,6 +57,11 @@ struct RunSummary {
     // or in flight when an earlier run was killed.
     std::uint64_t vectors_bought_twice = 0;
   } provider;
+  // Texts that the corpus lacked and PipelineOptions::cache_directory was asked for.
+  struct Cache {
+    std::uint64_t hits = 0;
+    std::uint64_t misses = 0;
+  } cache;
   // One entry an endpoint, the provider's own first. In-process providers have none.
   struct Endpoint {
     std::string place;     // "api.openai.com:443".
@@ -116,13 +122,22 @@ struct PipelineOptions {
   ChunkerOptions chunker;
   IndexOptions index;
   FlowOptions flow;
-  // The provider's address and key variable, recorded with the space so that search finds them
-  // again. Never the key.
-  std::string base_url;
-  std::string api_key_env;
+  // How the provider was made, recorded with the space so that search, backfill and retries of dead
+  // letters find it again. Never a key.
+  ProviderOptions recorded;
   // Admitted once their vectors of a few canary texts point where the provider's own do; else the
   // run ends with the word space_mismatch before anything is bought.
   std::vector<EndpointOptions> endpoints;
+  // Deletes the documents that an earlier run read from one of the source's inputs and that this run
+  // did not find there any more: only after a complete scan of all inputs without a bad record.
+  // Needs a source with inputs().
+  bool sync = false;
+  // Called with how many documents are gone, before any of them is deleted. An error ends the run,
+  // and nothing is deleted. Empty: they are deleted.
+  std::function<Status(std::uint64_t gone)> before_deleting;
+  // A directory with vectors that corpora and processes share. Empty: none.
+  std::string cache_directory;
+  std::uint64_t cache_bytes_max = std::uint64_t{8} << 30;  // In [16 MiB, 1 TiB].
   // Seeds the jitter of retries.
   std::uint64_t seed = 1;
   // Called with the chunks of each durable commit, after it. From the writer's thread; it may
@@ -150,6 +165,13 @@ class Pipeline {
   // returned also for a run that ended early; `summary()` then tells what is in and the Status
   // tells why it ended.
   Status Run(Source& source);
+
+  // Instead of a source: the documents of the corpus that have no vectors in the provider's space
+  // yet, cut as they are. Can be stopped and begun again.
+  Status Backfill();
+  // Instead of a source: the documents with chunks that the provider refused in its space. What
+  // succeeds leaves the dead letters.
+  Status RetryDead();
 
   // Push mode. Push waits while the budget is used up, and fails once the run has ended early.
   Status Start();

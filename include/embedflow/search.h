@@ -42,11 +42,12 @@ struct SearchHit {
 // Threads: not thread-safe; one a thread.
 class Searcher {
  public:
-  // Loads the index of the newest space, or of the space that `provider` makes. A null provider is
-  // made from what the space recorded: name, model, base URL and the key's variable. `corpus` must
-  // outlive the searcher. A stale or missing index is completed from the store in memory.
+  // Loads the index of the space that `provider` makes. A null provider is made from what the space
+  // of that name recorded (empty: the default space, see CorpusStatus). `corpus` must outlive the
+  // searcher. A stale or missing index is completed from the store in memory.
   static Result<std::unique_ptr<Searcher>> Open(Corpus& corpus,
-                                                std::shared_ptr<const Provider> provider);
+                                                std::shared_ptr<const Provider> provider,
+                                                const std::string& space = {});
   ~Searcher();
 
   // Embeds the query (a request, for a remote provider) and returns the nearest chunks, best first.

@@ -19,6 +19,7 @@ struct Origin {
   std::string file;  // As the user gave it, "-" for standard input; empty for pushed documents.
   std::uint64_t line =
       0;  // 1-based line on which the record begins; 0 when the file is one document.
+  std::uint32_t input = 0;  // Which of Source::inputs().
 };
 
 // A record that is no document: what the dead letters keep of it.
@@ -58,6 +59,12 @@ class Source {
   virtual void Committed(std::span<const std::uint64_t> tokens) { (void)tokens; }
 
   virtual SourceProgress progress() const { return {}; }
+
+  // What the inputs are called in every run that reads them: absolute paths, "-" for standard input.
+  // Known before the first Next() and constant. Documents are remembered with the input they came
+  // from; what an input no longer holds can be deleted (PipelineOptions::sync). Empty: they come
+  // from none.
+  virtual std::vector<std::string> inputs() const { return {}; }
 
   // The inputs read from beginning to end so far, as named in Origin::file: their older dead
   // letters are obsolete. Called after Next() has returned false.

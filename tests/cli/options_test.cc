@@ -213,8 +213,8 @@ TEST(IngestOptions, ProfileValuesHoldUnlessOverridden) {
   ASSERT_TRUE(plain.ok());
   EXPECT_EQ(plain->pipeline.flow.requests_per_minute, FlowOptionsFor(*profile).requests_per_minute);
   EXPECT_EQ(plain->pipeline.flow.connections_max, FlowOptionsFor(*profile).connections_max);
-  EXPECT_EQ(plain->pipeline.base_url, profile->base_url);
-  EXPECT_EQ(plain->pipeline.api_key_env, "OPENAI_API_KEY");
+  EXPECT_EQ(plain->pipeline.recorded.base_url, profile->base_url);
+  EXPECT_EQ(plain->pipeline.recorded.api_key_env, "OPENAI_API_KEY");
 
   const Result<IngestOptions> given = IngestWith({"--provider",
                                                   "openai",
@@ -276,7 +276,7 @@ TEST(IngestOptions, ProfileValuesHoldUnlessOverridden) {
   EXPECT_EQ(given->provider.model, "m");
   EXPECT_EQ(given->provider.dimensions, 8);
   EXPECT_EQ(given->provider.api_key_env, "none");
-  EXPECT_EQ(given->pipeline.base_url, "http://127.0.0.1:1/v1");
+  EXPECT_EQ(given->pipeline.recorded.base_url, "http://127.0.0.1:1/v1");
   EXPECT_EQ(given->pipeline.index.metric, Metric::kL2);
   EXPECT_EQ(given->pipeline.index.kind, "none");
   EXPECT_EQ(given->pipeline.chunker.kind, ChunkerOptions::Kind::kFixed);
