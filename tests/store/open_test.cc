@@ -112,7 +112,7 @@ TEST(OpenStore, ModesAreExactUnderAnyUmask) {
 TEST(OpenStore, RefusesANewerFormatAndLeavesItAsItIs) {
   const TemporaryDirectory directory;
   Fill(directory.path());
-  Sql(directory.path(), "PRAGMA user_version=2; CREATE TABLE novelty(x)");
+  Sql(directory.path(), "PRAGMA user_version = 3; CREATE TABLE novelty(x)");
   const std::string database = Slurp(directory.path() + "/" + kDatabaseFile);
   const std::string vectors = Slurp(directory.path() + "/" + kVectorFile);
   StoreOptions create;
@@ -121,7 +121,7 @@ TEST(OpenStore, RefusesANewerFormatAndLeavesItAsItIs) {
                                OpenStoreReader(directory.path()).status()}) {
     EXPECT_EQ(status.code(), Code::kUnsupported);
     EXPECT_EQ(status.word(), "newer_format");
-    EXPECT_THAT(status.message(), HasSubstr("format version 2"));
+    EXPECT_THAT(status.message(), HasSubstr("format version 3"));
   }
   EXPECT_EQ(Slurp(directory.path() + "/" + kDatabaseFile), database);
   EXPECT_EQ(Slurp(directory.path() + "/" + kVectorFile), vectors);
