@@ -71,6 +71,16 @@ Result<std::unique_ptr<Database>> OpenUnwritable(const std::string& directory, S
   return Database::Open(path, Database::Access::kImmutable);
 }
 
+// A rollback journal stands beside the database only until it keeps a WAL, while it is being made.
+// Whoever died there left what no connection that only reads can open.
+Status RollBackBirth(const std::string& path) {
+  EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(path + "-journal"));
+  if (bytes < 0) return {};
+  EF_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
+                      Database::Open(path, Database::Access::kWrite));
+  return database->QueryInt("SELECT count(*) FROM sqlite_schema").status();
+}
+
 }  // namespace
 
 bool IsOlderFormat(const Status& status) { return status.word() == kOlderFormat; }
@@ -108,6 +118,7 @@ Result<OpenedDatabase> OpenForWriting(const std::string& directory) {
   EF_RETURN_IF_ERROR(MakePrivateFile(path));
   OpenedDatabase opened;
   const Result<Totals> seal = Seal::Read(directory);
+  EF_RETURN_IF_ERROR(RollBackBirth(path));
   {
     // A newer or foreign file must stay as it is, and an opened WAL is no longer as it was.
     EF_ASSIGN_OR_RETURN(const std::unique_ptr<Database> look,

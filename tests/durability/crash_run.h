@@ -72,6 +72,8 @@ class CrashRun {
   // Runs `ingest` against a simulator of its own. `shim` may be null.
   Ingested Ingest(const DiskShimOptions* shim = nullptr) const;
 
+  // `export` as it comes, whatever it says.
+  ProgramResult TryExport() const;
   // Failures of the test where export or verify fail or show what is wrong.
   ExportedCorpus Export() const;
   VerifyCounts Verify() const;
@@ -84,8 +86,10 @@ class CrashRun {
   // with its vector. Returns the export.
   ExportedCorpus ExpectKept(const std::set<ChunkId>& acknowledged) const;
   // Runs to the end and checks that all is there, nothing twice and nothing that `before` or the
-  // store had is bought again. `paid` are the texts bought so far.
-  void ExpectCompletes(const ExportedCorpus& before, const std::set<std::string>& paid) const;
+  // store had is bought again; nor more than the summary says of `paid`, the texts bought so far,
+  // where they are known.
+  void ExpectCompletes(const ExportedCorpus& before,
+                       const std::optional<std::set<std::string>>& paid) const;
 
  private:
   const std::string folder_;
