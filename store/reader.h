@@ -56,6 +56,8 @@ class Reader : public StoreReader {
         database_(std::move(database)),
         vectors_(std::move(vectors)) {}
   Status Prepare();
+  // True if the document stored after the last one found has this id: then row_ is filled.
+  Result<bool> IsNextDocument(std::string_view id);
   // Null if the space has no vectors yet. Errors: kNotFound if there is no such space.
   Result<const VectorSpace*> FindVectors(SpaceId space);
 
@@ -65,6 +67,8 @@ class Reader : public StoreReader {
   std::vector<const VectorSpace*> opened_;  // By space id; null where not opened yet.
   DocumentRow row_;                         // Kept for its memory.
   bool holds_view_ = false;
+  std::int64_t found_number_ = 0;  // Of the document last found by FindDocument.
+  bool is_in_order_ = false;       // It is stored after the one found before it.
   Statement begin_;
   Statement commit_;
   Statement find_document_;

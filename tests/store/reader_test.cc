@@ -143,6 +143,83 @@ TEST(Reader, AVisitMayStopTheScan) {
   EXPECT_TRUE(reader->Counts().ok());
 }
 
+TEST(Reader, AHeldViewShowsWhatWasCommittedWhenItWasTaken) {
+  const TemporaryDirectory directory;
+  Rig rig(directory.path());
+  const std::int64_t run = rig.Begin();
+  const auto commit = [&](const std::string& id, const std::string& text, std::uint64_t sequence) {
+    GroupBuilder group;
+    group.Add(id, text, sequence);
+    rig.Commit(group, run);
+  };
+  const auto reader = rig.Reader();
+  const auto hash = [&](const std::string& id) {
+    const auto state = reader->FindDocument(id);
+    EXPECT_TRUE(state.ok()) << state.status().ToString();
+    return state.ok() && state->has_value() ? (*state)->text_hash.hex() : "none";
+  };
+  commit("a", "old", 1);
+  ASSERT_TRUE(reader->HoldView().ok());
+  ASSERT_TRUE(reader->HoldView().ok());
+  EXPECT_EQ(hash("a"), HashContent("old").hex());
+  commit("a", "new", 2);
+  commit("b", "new", 3);
+  EXPECT_EQ(hash("a"), HashContent("old").hex());
+  EXPECT_EQ(hash("b"), "none");
+  reader->ReleaseView();
+  reader->ReleaseView();
+  EXPECT_EQ(hash("a"), HashContent("new").hex());
+  EXPECT_EQ(hash("b"), HashContent("new").hex());
+  ASSERT_TRUE(reader->HoldView().ok());
+  commit("b", "newer", 4);
+  ASSERT_TRUE(reader->HoldView().ok());  // One is held already.
+  EXPECT_EQ(hash("b"), HashContent("newer").hex()) << "a view is taken by its first read";
+}
+
+// What is found must not depend on the order of asking, in a view or without.
+TEST(Reader, FindsDocumentsInAnyOrder) {
+  const TemporaryDirectory directory;
+  Rig rig(directory.path());
+  constexpr int kDocuments = 300;
+  const std::int64_t run = rig.Begin();
+  const auto text = [](int i) { return "text " + std::to_string(i); };
+  GroupBuilder group, removals;
+  for (int i = 0; i < kDocuments; ++i) {
+    group.Add("d" + std::to_string(i), text(i), static_cast<std::uint64_t>(i));
+    // Leaves gaps among the numbers.
+    if (i % 7 == 3) removals.Add("d" + std::to_string(i), "", 1000);
+  }
+  rig.Commit(group, run);
+  rig.Commit(removals, rig.Begin());
+  const auto reader = rig.Reader();
+  const auto expect_found = [&](int i) {
+    const auto state = reader->FindDocument("d" + std::to_string(i));
+    ASSERT_TRUE(state.ok()) << state.status().ToString();
+    ASSERT_EQ(state->has_value(), i < kDocuments && i % 7 != 3) << i;
+    if (state->has_value()) {
+      EXPECT_EQ((*state)->text_hash, HashContent(text(i))) << i;
+    }
+  };
+  constexpr std::uint64_t kSeed = 20261123;
+  SCOPED_TRACE("seed " + std::to_string(kSeed));
+  Rng rng(kSeed);
+  for (const bool in_view : {false, true}) {
+    if (in_view) {
+      ASSERT_TRUE(reader->HoldView().ok());
+    }
+    for (int i = 0; i < kDocuments + 5; ++i) expect_found(i);
+    for (int i = kDocuments + 5; i-- > 0;) expect_found(i);
+    for (int n = 0; n < 2000; ++n) {
+      const int first = static_cast<int>(rng.Below(kDocuments));
+      for (int i = first; i < first + static_cast<int>(rng.Below(6)); ++i) expect_found(i);
+    }
+    for (int i = 0; i < kDocuments; ++i) {
+      expect_found(i);
+      expect_found(i);  // Twice, as a repeated id is.
+    }
+  }
+}
+
 TEST(Runs, AKilledRunIsToldOnceWithWhatItMayHaveBought) {
   const TemporaryDirectory directory;
   {
