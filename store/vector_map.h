@@ -10,6 +10,9 @@ namespace embedflow {
 // the file when they are touched.
 void ReleaseMappingAround(const void* address);
 
+// Where the mapping around `address` begins; null where the system does not tell.
+const char* MappingBegin(const void* address);
+
 }  // namespace embedflow
 
 #endif  // EMBEDFLOW_STORE_VECTOR_MAP_H_
