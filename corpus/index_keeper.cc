@@ -110,4 +110,12 @@ Result<std::unique_ptr<Index>> OpenIndex(StoreReader& reader, const std::string&
   return index;
 }
 
+Status RefreshIndex(StoreReader& reader, const std::string& directory, const SpaceRecord& space) {
+  if (space.index_kind == "none") return {};
+  bool is_completed = false;
+  EF_ASSIGN_OR_RETURN(const std::unique_ptr<Index> index,
+                      OpenIndex(reader, directory, space, &is_completed));
+  return is_completed ? index->Save(IndexPath(directory, space.id), StampOf(space)) : Status();
+}
+
 }  // namespace embedflow

@@ -36,6 +36,9 @@ Result<std::unique_ptr<Index>> BuildIndex(StoreReader& reader, const SpaceRecord
 Result<std::unique_ptr<Index>> OpenIndex(StoreReader& reader, const std::string& directory,
                                          const SpaceRecord& space, bool* completed = nullptr);
 
+// Makes the index file of a space agree with the store, unless it does or the space keeps none.
+Status RefreshIndex(StoreReader& reader, const std::string& directory, const SpaceRecord& space);
+
 }  // namespace embedflow
 
 #endif  // EMBEDFLOW_CORPUS_INDEX_KEEPER_H_

@@ -34,9 +34,8 @@ struct AdmittedDocument {
   std::int64_t source = 0;       // See Store::AddSources.
   std::vector<ChunkRow> chunks;  // `dead` is the writer's to set.
   bool is_cut = false;           // It came with its chunks, from the corpus.
-  // Not 0: the number of a stored document that is as it was, but for its place in the input. Only
-  // that is written.
-  std::int64_t moved = 0;
+  // Set: a stored document that is as it was, but for its place in the input. Only that is written.
+  std::optional<DocumentState> moved;
 
   // Own synchronisation. Chunks whose vector is not durable yet, plus one while the lookup stage
   // holds the document.

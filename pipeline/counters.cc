@@ -12,6 +12,7 @@ void Counters::CopyTo(RunSummary* summary) const {
   summary->documents.empty = empty;
   summary->documents.dead = documents_dead;
   summary->documents.cancelled = documents_cancelled;
+  summary->documents.deleted = deleted;
   summary->chunks.total = chunks;
   summary->chunks.embedded = embedded;
   summary->chunks.reused = reused;

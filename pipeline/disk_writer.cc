@@ -15,7 +15,6 @@ DiskWriter::DiskWriter(RunState& run, Indexer* indexer, DiskWriterSinks sinks,
       indexer_(indexer),
       sinks_(std::move(sinks)),
       sample_(std::move(sample)),
-      generation_(run.space.generation),
       thread_([this] { Main(); }) {}
 
 DiskWriter::~DiskWriter() {
@@ -176,7 +175,7 @@ Status DiskWriter::Commit() {
   CommitGroup group;
   group.run = run_.run;
   group.space = run_.space.id;
-  std::vector<DocumentPtr> documents;
+  std::vector<DocumentPtr> documents, moved;
   std::vector<std::uint64_t> tokens;
   for (const DocumentPtr& document : finished_) {
     // A request whose form is refused says nothing about its texts.
@@ -193,8 +192,9 @@ Status DiskWriter::Commit() {
       group.dead_letters.push_back(std::move(letter));
       continue;
     }
-    if (document->moved != 0) {
-      group.moved.push_back({document->moved, document->source, document->record.origin});
+    if (document->moved) {
+      moved.push_back(document);
+      group.moved.push_back({document->moved->number, document->source, document->record.origin});
       continue;
     }
     documents.push_back(document);
@@ -211,8 +211,8 @@ Status DiskWriter::Commit() {
     for (const DocumentPtr& document : finished_) document->cancelled = true;
     return result.status();
   }
-  generation_ = result->generation;
   CountDocuments(*result, documents);
+  for (const DocumentPtr& document : moved) run_.counters.CountUnchanged(*document->moved);
   Index(*result, documents);
   EF_RETURN_IF_ERROR(Acknowledge(*result, documents));
   if (sinks_.committed && !tokens.empty()) sinks_.committed(tokens);

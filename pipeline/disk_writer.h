@@ -46,10 +46,6 @@ class DiskWriter {
   // Commits what there is without lingering, now and from now on: nothing more will come soon.
   void Hurry() EF_EXCLUDES(mu_);
 
-  // The generation of the space after the last commit. After destruction of the thread's work: call
-  // once idle.
-  std::uint64_t generation() const { return generation_; }
-
  private:
   void Main();
   std::vector<BatchPtr> NextGroup() EF_EXCLUDES(mu_);
@@ -85,8 +81,6 @@ class DiskWriter {
   std::vector<DocumentPtr> finished_ EF_GUARDED_BY(role_);  // Complete, not yet committed.
   bool unacknowledged_ EF_GUARDED_BY(role_) = false;  // on_commit failed: it is not called again.
   TimePoint sampled_ EF_GUARDED_BY(role_){};
-  // Written by the writer's thread, read by others once the graph is idle.
-  std::atomic<std::uint64_t> generation_;
 
   std::thread thread_;
 };

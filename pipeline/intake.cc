@@ -30,24 +30,23 @@ std::optional<BadRecord> WhyBad(const Document& document) {
 
 }  // namespace
 
-Intake::Intake(RunState& run, Source& source, StoreReader& reader, Graph& graph)
+Intake::Intake(RunState& run, StoreReader& reader, Graph& graph)
     : run_(run),
-      source_(source),
       reader_(reader),
       graph_(graph),
       vector_bytes_(static_cast<std::size_t>(run.space.space.dimensions) * sizeof(float)) {}
 
-void Intake::Read() {
+void Intake::Read(Source& source) {
   try {
     while (!run_.halting()) {
       Record record;
-      const Result<bool> more = source_.Next(&record);
+      const Result<bool> more = source.Next(&record);
       if (!more.ok()) {
         run_.Fail(more.status());
         break;
       }
       if (!*more) break;
-      Take(std::move(record));
+      Take(source, std::move(record));
     }
   } catch (const std::exception& error) {
     run_.threw = true;
@@ -61,26 +60,51 @@ void Intake::Read() {
   PutOpen();
 }
 
-void Intake::Take(Record record) {
+void Intake::Read(StoredDocuments& stored) {
+  while (!run_.halting()) {
+    Result<DocumentPtr> document = stored.Next();
+    if (!document.ok()) {
+      run_.Fail(document.status());
+      break;
+    }
+    if (*document == nullptr) break;
+    ++run_.counters.read;
+    (*document)->sequence = ++sequence_;
+    run_.active_ids.Enter((*document)->id_hash);
+    Admit(*std::move(document));
+  }
+  MutexLock lock(mu_);
+  PutOpen();
+}
+
+void Intake::Examine(AdmittedDocument* document) {
+  Record& taken = document->record;
+  if (!taken.bad) taken.bad = WhyBad(taken.document);
+  if (taken.bad) {
+    ++run_.counters.bad_records;
+    taken.document = {};
+    return;
+  }
+  // Of white space alone nothing is kept: it is not sent, and not stored.
+  if (IsBlank(taken.document.text)) taken.document.text.clear();
+  document->text_hash = HashContent(taken.document.text);
+  if (taken.document.id.empty()) taken.document.id = document->text_hash.hex();
+  document->metadata_hash = HashContent(MetadataJson(taken.document.metadata));
+  document->id_hash = HashContent(taken.document.id);
+  if (taken.origin.input < run_.sources.size()) {
+    document->source = run_.sources[taken.origin.input];
+  }
+}
+
+void Intake::Take(Source& source, Record record) {
   ++run_.counters.read;
   auto document = std::make_shared<AdmittedDocument>();
   document->record = std::move(record);
   document->sequence = ++sequence_;
-  Record& taken = document->record;
-  if (!taken.bad) taken.bad = WhyBad(taken.document);
-  if (taken.bad) {
-    taken.document = {};
-  } else {
-    // Of white space alone nothing is kept: it is not sent, and not stored.
-    if (IsBlank(taken.document.text)) taken.document.text.clear();
-    document->text_hash = HashContent(taken.document.text);
-    if (taken.document.id.empty()) taken.document.id = document->text_hash.hex();
-    document->metadata_hash = HashContent(MetadataJson(taken.document.metadata));
-    document->id_hash = HashContent(taken.document.id);
-  }
-  passed_last_ = !taken.bad && PassOver(*document);
+  Examine(document.get());
+  passed_last_ = !document->record.bad && PassOver(document.get());
   if (passed_last_) {
-    source_.Committed(std::span(&taken.token, 1));
+    source.Committed(std::span(&document->record.token, 1));
     return;
   }
   // Nothing waits with a view in its hands, and where documents are committed one after the other
@@ -106,34 +130,38 @@ Result<std::optional<DocumentState>> Intake::Find(std::string_view id, std::uint
   return reader_.FindDocument(id);
 }
 
-bool Intake::PassOver(const AdmittedDocument& document) {
-  const ActiveIds::Glance glance = run_.active_ids.Look(document.id_hash);
+bool Intake::PassOver(AdmittedDocument* document) {
+  const ActiveIds::Glance glance = run_.active_ids.Look(document->id_hash);
   // A record of the same id is under way: which of the two stays is decided by the store, by their
   // order.
   if (glance.is_inside) return false;
   const Result<std::optional<DocumentState>> state =
-      Find(document.record.document.id, glance.departures);
+      Find(document->record.document.id, glance.departures);
   if (!state.ok()) {
     run_.Fail(state.status());
     return false;
   }
   if (!state->has_value()) {
-    if (!document.record.document.text.empty()) return false;
+    if (!document->record.document.text.empty()) return false;
     ++run_.counters.empty;
     return true;
   }
   const DocumentState& stored = **state;
-  const bool same = stored.text_hash == document.text_hash &&
-                    stored.metadata_hash == document.metadata_hash &&
-                    stored.chunking == run_.chunking && (stored.spaces >> run_.space.id & 1) != 0;
-  if (!same) return false;
+  if (run_.options.sync) seen_.Add(stored.number);
+  if (!IsUnchanged(stored, document->text_hash, document->metadata_hash, run_.chunking,
+                   run_.space.id)) {
+    return false;
+  }
   if (stored.run == run_.run) {
     ++run_.counters.replaced;
     return true;
   }
-  ++run_.counters.unchanged;
-  // Refused by the provider in an earlier run, and still not in.
-  run_.counters.chunks_dead += stored.chunks_dead;
+  if (document->source != 0 && stored.source != document->source) {
+    document->moved = stored;
+    document->record.document.text = {};
+    return false;
+  }
+  run_.counters.CountUnchanged(stored);
   return true;
 }
 
@@ -147,8 +175,9 @@ std::size_t Intake::Charge(const AdmittedDocument& document) const {
   if (run_.options.chunker.kind == ChunkerOptions::Kind::kMarkdown) {
     chunk_bytes = std::min(chunk_bytes, kSectionBytes);
   }
-  const std::size_t chunks =
+  std::size_t chunks =
       run_.options.chunker.kind == ChunkerOptions::Kind::kNone ? 1 : text_bytes / chunk_bytes + 1;
+  if (document.is_cut) chunks = document.chunks.size();
   return kDocumentOverheadBytes + kCopiesOfText * text_bytes +
          chunks * (kChunkOverheadBytes + vector_bytes_);
 }

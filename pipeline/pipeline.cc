@@ -36,8 +36,8 @@ Status PipelineOptions::Validate() const {
             "at most 31 replicas and fallbacks, got " + std::to_string(endpoints.size())};
   }
   if (cache_bytes_max < (std::uint64_t{16} << 20) || cache_bytes_max > (std::uint64_t{1} << 40)) {
-    return {Code::kInvalidArgument, "cache_bytes_max must be in [16 MiB, 1 TiB], got " +
-                                        std::to_string(cache_bytes_max)};
+    return {Code::kInvalidArgument,
+            "cache_bytes_max must be in [16 MiB, 1 TiB], got " + std::to_string(cache_bytes_max)};
   }
   for (const EndpointOptions& endpoint : endpoints) EF_RETURN_IF_ERROR(endpoint.flow.Validate());
   if (progress_interval < std::chrono::milliseconds(1) ||
@@ -57,9 +57,11 @@ struct Pipeline::Rep {
     stage = Stage::kEnded;
     return status;
   }
-  Status Begin(Source& source) {
+  // `what`: a source, or which documents of the corpus.
+  template <typename What>
+  Status Begin(What&& what) {
     if (stage != Stage::kNew) return {Code::kInvalidArgument, "a pipeline serves one run"};
-    EF_RETURN_IF_ERROR(session.Begin(source));
+    EF_RETURN_IF_ERROR(session.Begin(what));
     stage = Stage::kRunning;
     return {};
   }
@@ -116,6 +118,16 @@ Result<std::unique_ptr<Pipeline>> Pipeline::Open(Corpus& corpus,
 
 Status Pipeline::Run(Source& source) {
   EF_RETURN_IF_ERROR(rep_->Begin(source));
+  return rep_->End();
+}
+
+Status Pipeline::Backfill() {
+  EF_RETURN_IF_ERROR(rep_->Begin(StoredDocuments::Which::kWithoutVectors));
+  return rep_->End();
+}
+
+Status Pipeline::RetryDead() {
+  EF_RETURN_IF_ERROR(rep_->Begin(StoredDocuments::Which::kDead));
   return rep_->End();
 }
 

@@ -45,6 +45,8 @@ class RunState {
   SpaceRecord space;
   ContentHash chunking;  // ChunkingFingerprint of the options.
   std::int64_t run = 0;
+  // By Origin::input: the numbers of the source's inputs, see Store::AddSources.
+  std::vector<std::int64_t> sources;
   TimePoint started{};
   // Wakes what waits once the run is to end: the source, and requests that were not sent.
   std::function<void()> on_halt;

@@ -10,6 +10,7 @@
 #include "corpus/index_keeper.h"
 #include "corpus/provider_record.h"
 #include "pipeline/canary.h"
+#include "pipeline/sync.h"
 
 namespace embedflow {
 namespace {
@@ -108,8 +109,9 @@ Session::Session(Corpus& corpus, std::shared_ptr<const Provider> provider, Pipel
   };
 }
 
-Status Session::BeginRun() {
+Status Session::BeginRun(const Source* source) {
   Store& store = run_.corpus_store;
+  EF_ASSIGN_OR_RETURN(spaces_before_, CorpusAccess::reader(corpus_).Spaces());
   SpaceRecord wanted;
   wanted.space = run_.provider->space();
   RecordProvider(run_.options.recorded, &wanted);
@@ -124,6 +126,12 @@ Status Session::BeginRun() {
           (static_cast<std::uint64_t>(run_.space.space.dimensions) * sizeof(float)) +
       1;
   EF_ASSIGN_OR_RETURN(const Store::RunBegin begin, store.BeginRun(run_.space.id, inside_max));
+  if (source != nullptr) {
+    const std::vector<std::string> inputs = source->inputs();
+    if (!inputs.empty()) {
+      EF_ASSIGN_OR_RETURN(run_.sources, store.AddSources(inputs));
+    }
+  }
   run_.run = begin.run;
   killed_in_flight_max_ = begin.killed_in_flight_max;
   return {};
@@ -178,10 +186,13 @@ Status Session::CheckEndpoints() {
   return {};
 }
 
-Status Session::Begin(Source& the_source) {
+Status Session::Begin(Source* the_source, std::optional<StoredDocuments::Which> which) {
   run_.started = run_.clock.Now();
+  if (run_.options.sync && (the_source == nullptr || the_source->inputs().empty())) {
+    return {Code::kInvalidArgument, "sync needs a source that names its inputs"};
+  }
   EF_RETURN_IF_ERROR(CheckEndpoints());
-  EF_RETURN_IF_ERROR(BeginRun());
+  EF_RETURN_IF_ERROR(BeginRun(the_source));
   EF_ASSIGN_OR_RETURN(source_reader_, run_.corpus_store.NewReader());
   if (run_.space.index_kind != "none") {
     EF_ASSIGN_OR_RETURN(std::unique_ptr<StoreReader> reader, run_.corpus_store.NewReader());
@@ -192,10 +203,12 @@ Status Session::Begin(Source& the_source) {
   for (const auto& [endpoint, why] : excluded_) graph_->dispatcher()->Exclude(endpoint, why);
   DiskWriterSinks sinks;
   sinks.settle = [this](const BatchPtr& batch) { graph_->Settle(batch); };
-  sinks.committed = [&the_source](std::span<const std::uint64_t> tokens) {
-    the_source.Committed(tokens);
-  };
-  intake_ = std::make_unique<Intake>(run_, the_source, *source_reader_, *graph_);
+  if (the_source != nullptr) {
+    sinks.committed = [the_source](std::span<const std::uint64_t> tokens) {
+      the_source->Committed(tokens);
+    };
+  }
+  intake_ = std::make_unique<Intake>(run_, *source_reader_, *graph_);
   EF_ASSIGN_OR_RETURN(transport_, make_transport_(ReactorOptionsOf(run_.options), run_.clock,
                                                   [this](std::vector<TransportAnswer> answers) {
                                                     graph_->Deliver(std::move(answers));
@@ -206,7 +219,7 @@ Status Session::Begin(Source& the_source) {
   bool abort = false;
   {
     MutexLock lock(mu_);
-    source_ = unstopped_ = &the_source;
+    source_ = unstopped_ = the_source;
     stoppable_ = transport_.get();
     abort = abort_requested_;
   }
@@ -223,13 +236,22 @@ Status Session::Begin(Source& the_source) {
   ticking_ = true;
   ticker_ = transport_.get();
   ticker_->CallAt(run_.clock.Now() + kLinger, [this] { Tick(); });
+  StartReading(the_source, which);
+  return {};
+}
+
+void Session::StartReading(Source* source, std::optional<StoredDocuments::Which> which) {
+  if (which) stored_ = std::make_unique<StoredDocuments>(*source_reader_, run_.space.id, *which);
   graph_->Hold();
-  source_thread_ = std::thread([this] {
-    intake_->Read();
+  source_thread_ = std::thread([this, source] {
+    if (source != nullptr) {
+      intake_->Read(*source);
+    } else {
+      intake_->Read(*stored_);
+    }
     writer_->Hurry();
     graph_->Release();
   });
-  return {};
 }
 
 void Session::Tick() {
@@ -299,25 +321,20 @@ Status Session::End() {
   EF_CHECK(run_.threw || (run_.counters.admitted == run_.counters.settled &&
                           run_.counters.batches == run_.counters.batches_settled &&
                           run_.claims.size() == 0 && run_.budget.used() == 0));
-  const std::uint64_t generation = writer_->generation();
   writer_.reset();
   Status status = run_.failure();
-  bool stopped = false, aborted = false;
+  bool stopped = false;
   Source* read = nullptr;
   {
     MutexLock lock(mu_);
     stopped = stop_requested_;
-    aborted = abort_requested_;
     read = source_;
   }
   indexing_ = true;
-  // A run that ends early leaves its index behind as well, unless it was told to stop at once or
-  // the disk is at fault.
-  if (indexer_ && !aborted && !run_.store_failed) {
-    const Status indexed = indexer_->Finish(generation);
-    if (status.ok()) status = indexed;
+  if (run_.options.sync && status.ok() && !stopped) {
+    status = DeleteGone(run_, *source_reader_, intake_->seen(), indexer_.get());
   }
-  indexer_.reset();
+  status = FinishIndexes(status);
   ticking_ = false;
   {
     MutexLock lock(mu_);
@@ -331,8 +348,41 @@ Status Session::End() {
     status = Status(Code::kCancelled, "stopped on request")
                  .WithNext("the same command goes on from here");
   }
-  if (status.ok()) status = run_.corpus_store.ForgetDeadRecords(run_.run, read->completed_inputs());
+  if (status.ok() && read != nullptr) {
+    status = run_.corpus_store.ForgetDeadRecords(run_.run, read->completed_inputs());
+  }
   return EndRun(status);
+}
+
+// A run that ends early leaves its indexes behind as well, unless it was told to stop at once or
+// the disk is at fault.
+Status Session::FinishIndexes(Status status) {
+  bool aborted = false;
+  {
+    MutexLock lock(mu_);
+    aborted = abort_requested_;
+  }
+  if (aborted || run_.store_failed) {
+    indexer_.reset();
+    return status;
+  }
+  const Result<std::vector<SpaceRecord>> spaces = source_reader_->Spaces();
+  if (!spaces.ok()) return status.ok() ? spaces.status() : status;
+  for (const SpaceRecord& space : *spaces) {
+    Status finished;
+    if (space.id == run_.space.id) {
+      if (indexer_) finished = indexer_->Finish(space.generation);
+    } else if (const auto before =
+                   std::find_if(spaces_before_.begin(), spaces_before_.end(),
+                                [&](const SpaceRecord& other) { return other.id == space.id; });
+               before != spaces_before_.end() && before->generation != space.generation) {
+      // Documents that have changed have left it.
+      finished = RefreshIndex(*source_reader_, corpus_.directory(), space);
+    }
+    if (status.ok()) status = finished;
+  }
+  indexer_.reset();
+  return status;
 }
 
 Status Session::EndRun(Status status) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "pipeline/indexer.h"
 #include "pipeline/intake.h"
 #include "pipeline/run.h"
+#include "pipeline/stored_documents.h"
 #include "providers/transport.h"
 #include "stages/chunker.h"
 
@@ -33,7 +35,9 @@ class Session {
           TransportFactory make_transport);
 
   // Starts all threads and returns. Called once. On an error nothing runs.
-  Status Begin(Source& source);
+  Status Begin(Source& source) { return Begin(&source, std::nullopt); }
+  // The same for documents of the corpus.
+  Status Begin(StoredDocuments::Which which) { return Begin(nullptr, which); }
   // Waits until everything admitted is settled, writes the index, and says why the run ended.
   // Called once after a Begin that succeeded, also after Stop.
   Status End();
@@ -45,7 +49,12 @@ class Session {
   Status failure() { return run_.failure(); }
 
  private:
-  Status BeginRun();
+  Status Begin(Source* source, std::optional<StoredDocuments::Which> which);
+  Status BeginRun(const Source* source);
+  // Starts the thread that reads `source`, or the documents of the corpus.
+  void StartReading(Source* source, std::optional<StoredDocuments::Which> which);
+  // What is to be done once all is committed: deletions, and the index files.
+  Status FinishIndexes(Status status);
   // Compares the vectors of the further endpoints with the provider's.
   Status CheckEndpoints();
   Status EndRun(Status status);
@@ -59,6 +68,7 @@ class Session {
   const std::unique_ptr<Chunker> chunker_;
   const TransportFactory make_transport_;
   std::uint64_t killed_in_flight_max_ = 0;
+  std::vector<SpaceRecord> spaces_before_;
   // Further endpoints that could not be compared, by number, and why.
   std::vector<std::pair<std::size_t, Status>> excluded_;
 
@@ -84,6 +94,7 @@ class Session {
   std::unique_ptr<Graph> graph_;
   std::unique_ptr<DiskWriter> writer_;
   std::unique_ptr<Intake> intake_;
+  std::unique_ptr<StoredDocuments> stored_;
   std::unique_ptr<Transport> transport_;
   std::thread source_thread_;
 };

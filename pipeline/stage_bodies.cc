@@ -70,7 +70,7 @@ StageBodies::StageBodies(RunState& run, const Chunker& chunker, Dispatcher* disp
 void StageBodies::Chunk(Admission& admission) {
   std::vector<ChunkSpan> spans;
   for (const DocumentPtr& document : admission.documents) {
-    if (document->record.bad || document->is_cut || document->moved != 0) {
+    if (document->record.bad || document->is_cut || document->moved) {
       document->waiting.store(static_cast<std::uint32_t>(document->chunks.size()) + 1,
                               std::memory_order_release);
       continue;

@@ -23,9 +23,9 @@ inline constexpr std::size_t kFieldsMax = 10000;
 class DocumentReader {
  public:
   virtual ~DocumentReader() = default;
-  // Fills `*record`, which must be a fresh one, but for origin.file and token; returns false at the
-  // end. Errors: those of the stream, and an input that cannot be read as this format at all. Their
-  // messages name no file.
+  // Fills `*record`, which must be a fresh one, but for origin.file, origin.input and token;
+  // returns false at the end. Errors: those of the stream, and an input that cannot be read as this
+  // format at all. Their messages name no file.
   virtual Result<bool> Next(Record* record) = 0;
 };
 

@@ -1,6 +1,7 @@
 // OpenFiles: the inputs of the command line as one stream of records.
 
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,7 @@ class FileSource : public Source {
   SourceProgress progress() const override {
     return {bytes_read_.load(std::memory_order_relaxed), bytes_total_};
   }
+  std::vector<std::string> inputs() const override;
   std::vector<std::string> completed_inputs() const override;
   void Stop() override { stop_->Set(); }
 
@@ -115,6 +117,7 @@ Result<bool> FileSource::Advance(Record* record) {
     ++file_records_;
     ++input_records_;
     record->origin.file = file_path_;
+    record->origin.input = static_cast<std::uint32_t>(input_);
     record->token = ++token_;
     return true;
   }
@@ -234,6 +237,23 @@ Status FileSource::Explain(const Status& failed) const {
   return named.WithKept(file_records_ == 1 ? "the 1 record of it before that"
                                            : "the " + std::to_string(file_records_) +
                                                  " records of it before that");
+}
+
+std::vector<std::string> FileSource::inputs() const {
+  std::vector<std::string> names;
+  for (const Input& input : inputs_) {
+    if (input.kind == Input::Kind::kStandardInput) {
+      names.push_back(input.path);
+      continue;
+    }
+    std::error_code error;
+    const std::filesystem::path whole = std::filesystem::weakly_canonical(input.path, error);
+    std::string name = error ? input.path : whole.string();
+    // A directory is the same with and without the last slash.
+    while (name.size() > 1 && name.back() == '/') name.pop_back();
+    names.push_back(std::move(name));
+  }
+  return names;
 }
 
 std::vector<std::string> FileSource::completed_inputs() const {
