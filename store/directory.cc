@@ -25,14 +25,17 @@ constexpr unsigned long long kFullBelowBytes = 1u << 20;
 
 std::string Reason(int error_number) { return std::generic_category().message(error_number); }
 
-bool IsFull(const std::string& path) {
+// What an EIO means: LMDB says it of a full disk, SQLite where it has lost the reason.
+int WhyIoFails(const std::string& path) {
   struct statvfs answer;
   const std::string directory = std::filesystem::path(path).parent_path().string();
   if (statvfs(path.c_str(), &answer) != 0 &&
       statvfs(directory.empty() ? "." : directory.c_str(), &answer) != 0) {
-    return false;
+    return EIO;
   }
-  return static_cast<unsigned long long>(answer.f_bavail) * answer.f_frsize < kFullBelowBytes;
+  if ((answer.f_flag & ST_RDONLY) != 0) return EROFS;
+  const auto free = static_cast<unsigned long long>(answer.f_bavail) * answer.f_frsize;
+  return free < kFullBelowBytes ? ENOSPC : EIO;
 }
 
 // The process id that a writer left in the lock file; 0 if there is none to be read.
@@ -72,9 +75,8 @@ Status IoError(const std::string& path, std::string_view doing, int error_number
   const std::string printable = EscapeControl(path);
   Status status(Code::kIo,
                 "cannot " + std::string(doing) + " " + printable + ": " + Reason(error_number));
-  const bool full =
-      error_number == ENOSPC || error_number == EDQUOT || (error_number == EIO && IsFull(path));
-  if (full) {
+  if (error_number == EIO) error_number = WhyIoFails(path);
+  if (error_number == ENOSPC || error_number == EDQUOT) {
     return status.WithWord("disk_full")
         .WithNext("free space on the file system of " + printable +
                   ", then run the same command again");

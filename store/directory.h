@@ -17,8 +17,9 @@ inline constexpr const char* kVectorFile = "vectors.lmdb";
 inline constexpr const char* kSealFile = "corpus.seal";
 inline constexpr const char* kLockFile = "LOCK";
 
-// kIo: "cannot <doing> <path>: <reason>", with the word "disk_full" where `error_number` says so or
-// where an EIO meets a full file system (LMDB reports a full disk as EIO), and what to do next.
+// kIo: "cannot <doing> <path>: <reason>", with the word "disk_full" or "read_only" where
+// `error_number` says so or where an EIO meets such a file system (LMDB reports a full disk as
+// EIO), and what to do next.
 Status IoError(const std::string& path, std::string_view doing, int error_number);
 
 // True for the statfs magic of file systems on which neither LMDB nor SQLite's WAL are safe.

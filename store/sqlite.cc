@@ -208,7 +208,11 @@ Result<std::int64_t> Database::QueryInt(const char* sql) {
 Result<std::string> Database::QueryText(const char* sql) {
   EF_ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
   EF_ASSIGN_OR_RETURN(const bool row, statement.Step());
-  return row ? std::string(statement.Bytes(0)) : std::string();
+  if (!row) return std::string();
+  std::string text(statement.Bytes(0));
+  // A pragma that changes the file commits behind its row, and fails there.
+  EF_RETURN_IF_ERROR(statement.Run());
+  return text;
 }
 
 Status Database::ReadBlob(const char* table, const char* column, std::int64_t row,

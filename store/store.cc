@@ -334,7 +334,8 @@ Result<std::unique_ptr<Store>> OpenStore(const std::string& directory, const Sto
                       VectorStore::Open(directory, VectorStore::Access::kWrite, options.map_bytes));
   EF_ASSIGN_OR_RETURN(std::unique_ptr<Writer> writer,
                       Writer::Open(directory, std::move(opened.database)));
-  if (opened.empty) EF_RETURN_IF_ERROR(SyncDirectory(directory));
+  // By now the WAL has its name. SQLite makes it durable too, but does not look at what comes of it.
+  EF_RETURN_IF_ERROR(SyncDirectory(directory));
   auto store = std::make_unique<StoreImpl>(directory, std::move(lock), std::move(vectors),
                                            std::move(writer));
   EF_RETURN_IF_ERROR(store->Start(clock));

@@ -15,9 +15,25 @@ namespace embedflow {
 
 Status IoStatus(int error, const std::string& what, const std::string& path) {
   Status status(Code::kIo, what + " " + path + ": " + std::generic_category().message(error));
-  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  return full ? status.WithWord("disk_full").WithNext("make room, then run the same again")
-              : status;
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return status.WithWord("disk_full")
+          .WithNext("free space on the file system of " + path +
+                    ", then run the same command again");
+    case EROFS:
+      return status.WithWord("read_only")
+          .WithNext("make the file system writable, then run the same command again");
+    case EACCES:
+    case EPERM:
+      return status.WithWord("no_permission")
+          .WithNext("run as the owner of " + path + ", or give this user the right to it");
+    case EFBIG:
+      return status.WithWord("disk_full")
+          .WithNext("raise the limit of file sizes (ulimit -f), then run the same command again");
+    default:
+      return status.WithNext("look at the disk of " + path + ", then run the same command again");
+  }
 }
 
 Status DamagedFile(const std::string& path, const std::string& what) {

@@ -18,7 +18,8 @@ namespace embedflow {
 inline constexpr std::size_t kBlockBytes = 1 << 20;
 inline constexpr std::size_t kChecksumBytes = 8;
 
-// kIo, "what path: why"; with the word "disk_full" where `error` (an errno) says so.
+// kIo, "what path: why" and what to do next; with a word ("disk_full", ...) where `error`, an
+// errno, says so.
 Status IoStatus(int error, const std::string& what, const std::string& path);
 // kCorruption, "path: what".
 Status DamagedFile(const std::string& path, const std::string& what);

@@ -118,7 +118,9 @@ DiskShimOptions CrashRun::Shim(bool with_trace) const {
 }
 
 CrashRun::Ingested CrashRun::Ingest(const DiskShimOptions* shim) const {
-  const std::string summary = folder_ + "/summary.json";
+  // Not beside the corpus, whose parent the shim watches.
+  const std::string summary = folder_ + "/out/summary.json";
+  std::filesystem::create_directory(folder_ + "/out");
   SimulatorOptions options;
   options.dimensions = input_.dimensions;
   options.ledger_path = folder_ + "/ledger.jsonl";
