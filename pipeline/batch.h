@@ -17,6 +17,7 @@
 #include "embedflow/provider.h"
 #include "embedflow/source.h"
 #include "pipeline/endpoint.h"
+#include "store/in_flight.h"
 #include "store/store.h"
 
 namespace embedflow {
@@ -60,6 +61,7 @@ inline constexpr std::size_t kAdmissionBytes = 128u << 10;
 struct BatchItem {
   DocumentPtr document;
   std::uint32_t chunk = 0;
+  InFlight::Slot slot = InFlight::kNoSlot;  // While its text may be paid for and is not durable.
 
   std::string_view text() const { return document->TextOf(chunk); }
   const ContentHash& text_hash() const { return document->chunks[chunk].text_hash; }

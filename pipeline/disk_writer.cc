@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -102,7 +103,6 @@ void DiskWriter::Process(const std::vector<BatchPtr>& group) {
 Status DiskWriter::PutVectors(const std::vector<BatchPtr>& group) {
   const auto dimensions = static_cast<std::size_t>(run_.space.space.dimensions);
   std::vector<Store::VectorPut> puts;
-  std::uint64_t maybe_twice = 0;
   for (const BatchPtr& batch : group) {
     if (batch->end != Batch::End::kBought) continue;
     EF_CHECK(batch->vectors.size() == batch->items.size() * dimensions);
@@ -111,14 +111,29 @@ Status DiskWriter::PutVectors(const std::vector<BatchPtr>& group) {
       puts.push_back({item.text_hash(),
                       std::span<const float>(batch->vectors).subspan(i * dimensions, dimensions)});
     }
-    if (batch->maybe_paid_before) maybe_twice += batch->items.size();
   }
   if (puts.empty() || run_.store_failed) return run_.store_failed ? run_.failure() : Status();
   EF_ASSIGN_OR_RETURN(const std::uint64_t already,
                       run_.corpus_store.PutVectors(run_.space.id, puts));
   run_.counters.embedded += puts.size() - already;
+  std::uint64_t maybe_twice = 0;
+  for (const BatchPtr& batch : group) {
+    if (batch->end == Batch::End::kBought) maybe_twice += ClearInFlight(*batch);
+  }
+  if (run_.in_flight) maybe_twice += run_.in_flight->TakeOver(puts.size() - maybe_twice);
   run_.counters.bought_twice += std::max(already, maybe_twice);
   return {};
+}
+
+std::uint64_t DiskWriter::ClearInFlight(Batch& batch) {
+  std::uint64_t maybe_twice = 0;
+  for (BatchItem& item : batch.items) {
+    if (run_.in_flight) run_.in_flight->Clear(&item.slot);
+    const bool is_known = run_.maybe_paid.erase(item.text_hash()) > 0;
+    if (is_known) bought_again_.push_back(item.text_hash());
+    if (is_known || batch.maybe_paid_before) ++maybe_twice;
+  }
+  return maybe_twice;
 }
 
 void DiskWriter::Resolve(Batch& batch) {
@@ -205,6 +220,7 @@ Status DiskWriter::Commit() {
                               document->letters.end());
   }
   if (group.documents.empty() && group.dead_letters.empty() && group.moved.empty()) return {};
+  group.bought_again = std::exchange(bought_again_, {});
   Result<CommitResult> result = run_.corpus_store.Commit(group);
   if (!result.ok()) {
     run_.store_failed = true;

@@ -51,6 +51,9 @@ class DiskWriter {
   std::vector<BatchPtr> NextGroup() EF_EXCLUDES(mu_);
   void Process(const std::vector<BatchPtr>& group) EF_REQUIRES(role_);
   Status PutVectors(const std::vector<BatchPtr>& group) EF_REQUIRES(role_);
+  // The batch's vectors are durable: none of its texts is in flight any more. Returns how many of
+  // them may have been paid for before.
+  std::uint64_t ClearInFlight(Batch& batch) EF_REQUIRES(role_);
   void Resolve(Batch& batch) EF_REQUIRES(role_);
   void ResolveChunk(const Claimed& chunk, const Batch& batch, bool owner) EF_REQUIRES(role_);
   Status Commit() EF_REQUIRES(role_);
@@ -79,6 +82,8 @@ class DiskWriter {
   // DiskWriter thread only.
   ThreadRole role_;
   std::vector<DocumentPtr> finished_ EF_GUARDED_BY(role_);  // Complete, not yet committed.
+  // Of maybe_paid, bought and not yet forgotten by a commit.
+  std::vector<ContentHash> bought_again_ EF_GUARDED_BY(role_);
   bool unacknowledged_ EF_GUARDED_BY(role_) = false;  // on_commit failed: it is not called again.
   TimePoint sampled_ EF_GUARDED_BY(role_){};
 

@@ -165,6 +165,10 @@ bool Intake::PassOver(AdmittedDocument* document) {
   return true;
 }
 
+std::size_t Intake::ChargeMin(std::size_t vector_bytes) {
+  return kChunkOverheadBytes + vector_bytes;
+}
+
 std::size_t Intake::Charge(const AdmittedDocument& document) const {
   const std::size_t text_bytes = document.record.document.text.size();
   // Chunks are not known yet. English fills about three quarters of a chunk's four bytes a token.
@@ -178,8 +182,7 @@ std::size_t Intake::Charge(const AdmittedDocument& document) const {
   std::size_t chunks =
       run_.options.chunker.kind == ChunkerOptions::Kind::kNone ? 1 : text_bytes / chunk_bytes + 1;
   if (document.is_cut) chunks = document.chunks.size();
-  return kDocumentOverheadBytes + kCopiesOfText * text_bytes +
-         chunks * (kChunkOverheadBytes + vector_bytes_);
+  return kDocumentOverheadBytes + kCopiesOfText * text_bytes + chunks * ChargeMin(vector_bytes_);
 }
 
 void Intake::Admit(DocumentPtr document) {

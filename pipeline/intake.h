@@ -20,6 +20,9 @@ class Intake {
   // `reader` belongs to the source's thread. All references outlive the intake.
   Intake(RunState& run, StoreReader& reader, Graph& graph);
 
+  // What a chunk takes from the budget at least, by what its document is charged.
+  static std::size_t ChargeMin(std::size_t vector_bytes);
+
   // Reads to the end, or until the run halts. Failures go to the run.
   void Read(Source& source);
   void Read(StoredDocuments& stored);

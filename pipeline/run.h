@@ -5,6 +5,8 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
+#include <unordered_set>
 
 #include "base/clock.h"
 #include "base/mutex.h"
@@ -14,6 +16,7 @@
 #include "pipeline/budget.h"
 #include "pipeline/counters.h"
 #include "stages/claims.h"
+#include "store/in_flight.h"
 #include "store/store.h"
 
 namespace embedflow {
@@ -48,6 +51,10 @@ class RunState {
   // By Origin::input: the numbers of the source's inputs, see Store::AddSources.
   std::vector<std::int64_t> sources;
   TimePoint started{};
+  // Names what is sent until it is durable. Null for an in-process provider, which is not paid.
+  std::unique_ptr<InFlight> in_flight;
+  // Texts of the space that earlier runs may have paid for; the writer's once it has started.
+  std::unordered_set<ContentHash> maybe_paid;
   // Wakes what waits once the run is to end: the source, and requests that were not sent.
   std::function<void()> on_halt;
 
@@ -61,6 +68,14 @@ class RunState {
   std::atomic<bool> threw{false};
   // Set once the store has failed to write: it takes no more.
   std::atomic<bool> store_failed{false};
+
+  // Makes the ledger of texts in flight anew, before anything is sent. `charge_min`: what a chunk
+  // takes from the budget at least, in bytes. Errors: kIo.
+  Status OpenInFlight(const std::string& directory, const Store::RunBegin& begin,
+                      std::size_t charge_min);
+  // Makes durable what the run leaves in it. `is_complete`: all there was to buy is bought, and
+  // with it whatever earlier runs may have paid for and nobody knew by name. Errors: kIo.
+  Status CloseInFlight(bool is_complete);
 
   // Records why the run cannot go on (the first reason wins) and halts it.
   void Fail(Status status) EF_EXCLUDES(mu_);

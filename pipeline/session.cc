@@ -120,11 +120,11 @@ Status Session::BeginRun(const Source* source) {
   if (index.metric) wanted.metric = MetricName(*index.metric);
   EF_ASSIGN_OR_RETURN(run_.space, store.AddSpace(wanted));
   run_.chunking = ChunkingFingerprint(run_.options.chunker);
+  const bool buys = run_.provider->dialect() != nullptr;
   // What can be bought and not yet be stored: what is admitted, by its vectors alone.
-  const std::uint64_t inside_max =
-      run_.options.flow.admitted_bytes_max /
-          (static_cast<std::uint64_t>(run_.space.space.dimensions) * sizeof(float)) +
-      1;
+  const std::size_t vector_bytes =
+      static_cast<std::size_t>(run_.space.space.dimensions) * sizeof(float);
+  const std::size_t inside_max = buys ? run_.options.flow.admitted_bytes_max / vector_bytes + 1 : 0;
   EF_ASSIGN_OR_RETURN(const Store::RunBegin begin, store.BeginRun(run_.space.id, inside_max));
   if (source != nullptr) {
     const std::vector<std::string> inputs = source->inputs();
@@ -133,8 +133,8 @@ Status Session::BeginRun(const Source* source) {
     }
   }
   run_.run = begin.run;
-  killed_in_flight_max_ = begin.killed_in_flight_max;
-  return {};
+  return buys ? run_.OpenInFlight(corpus_.directory(), begin, Intake::ChargeMin(vector_bytes))
+              : Status();
 }
 
 Status Session::CheckEndpoints() {
@@ -281,12 +281,6 @@ RunSummary Session::Count() {
   }
   if (graph_ && graph_->dispatcher() != nullptr)
     counted.endpoints = graph_->dispatcher()->Summary();
-  // Whatever a killed run had in flight may be among what this run bought. In process nothing is
-  // bought.
-  if (run_.provider->dialect() != nullptr) {
-    counted.provider.vectors_bought_twice +=
-        std::min(killed_in_flight_max_, counted.chunks.embedded);
-  }
   return counted;
 }
 
@@ -392,6 +386,11 @@ Status Session::EndRun(Status status) {
   }
   summary_.outcome = OutcomeOf(status, summary_);
   if (run_.store_failed) return status;  // It takes no more.
+  // A run that has no end, or whose names are not durable, is taken for one that was killed.
+  if (const Status synced = run_.CloseInFlight(status.ok()); !synced.ok()) {
+    summary_.outcome = OutcomeOf(synced, summary_);
+    return status.ok() ? synced : status;
+  }
   const Status ended = run_.corpus_store.EndRun(run_.run, summary_);
   if (!status.ok() || ended.ok()) return status;
   summary_.outcome = OutcomeOf(ended, summary_);

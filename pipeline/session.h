@@ -67,7 +67,6 @@ class Session {
   RunState run_;
   const std::unique_ptr<Chunker> chunker_;
   const TransportFactory make_transport_;
-  std::uint64_t killed_in_flight_max_ = 0;
   std::vector<SpaceRecord> spaces_before_;
   // Further endpoints that could not be compared, by number, and why.
   std::vector<std::pair<std::size_t, Status>> excluded_;

@@ -225,6 +225,7 @@ std::optional<TransportJob> StageBodies::Write(Batch& batch) {
   batch.vectors.resize(batch.items.size() * dimensions_);
   batch.reader = endpoint.dialect().NewReader(batch.items.size(), batch.vectors);
   job.reader = batch.reader;
+  NameInFlight(batch);
   return job;
 }
 

@@ -72,6 +72,9 @@ class StageBodies {
   void CloseOpen(std::vector<BatchPtr>* closed);
   void Embed(const Embedder& embedder, Batch& batch);
   void CountAttempt(const Batch& batch);
+  // The batch's texts are in flight from now on; or nothing can have been paid for them.
+  void NameInFlight(Batch& batch);
+  void ClearInFlight(Batch& batch);
   // Ends the run, and the batch, when refusals show that the form of the request or the server is
   // at fault.
   void NoteRefusal(Batch& batch, Verdict* verdict);

@@ -16,6 +16,21 @@ constexpr int kJudgementsMax = 4;
 // Two refusals within this time may be of one spell.
 constexpr std::chrono::seconds kSpell{10};
 
+// A request that left and brought no usable reply may have been billed all the same: its reply is
+// of status 200, or never came, or was not waited for.
+bool MayBePaidInVain(const Batch& batch) {
+  if (!batch.sent) return false;
+  switch (batch.outcome.kind) {
+    case Outcome::Kind::kBadReply:
+    case Outcome::Kind::kCancelled:
+      return true;
+    case Outcome::Kind::kTransient:
+      return batch.reply.status == 0;
+    default:
+      return false;
+  }
+}
+
 const char* NextAfter(const Outcome& outcome) {
   return outcome.kind == Outcome::Kind::kThrottled
              ? "lower --rate-limit-rpm or --rate-limit-tpm to what the provider allows, or run the "
@@ -25,6 +40,20 @@ const char* NextAfter(const Outcome& outcome) {
 }
 
 }  // namespace
+
+// The name is put at the last moment before the request may leave. A retry finds it there, and the
+// halves of a batch keep theirs.
+void StageBodies::NameInFlight(Batch& batch) {
+  if (!run_.in_flight) return;
+  for (BatchItem& item : batch.items) {
+    if (item.slot == InFlight::kNoSlot) item.slot = run_.in_flight->Put(item.text_hash());
+  }
+}
+
+void StageBodies::ClearInFlight(Batch& batch) {
+  if (!run_.in_flight) return;
+  for (BatchItem& item : batch.items) run_.in_flight->Clear(&item.slot);
+}
 
 Verdict StageBodies::DecideFor(Batch& batch) {
   if (batch.is_given_up) return {Verdict::Kind::kStop, {}};
@@ -92,12 +121,8 @@ StageBodies::Judgement StageBodies::Judge(Batch& batch) {
   const bool goes_on =
       verdict.kind == Verdict::Kind::kAgain || verdict.kind == Verdict::Kind::kSplit;
   if (goes_on && run_.halting()) verdict.kind = Verdict::Kind::kCancel;
-  // A request that left and brought no usable reply may have been billed.
-  if (batch.sent &&
-      (batch.outcome.kind == Outcome::Kind::kBadReply ||
-       (batch.outcome.kind == Outcome::Kind::kTransient && batch.reply.status == 0))) {
-    batch.maybe_paid_before = true;
-  }
+  if (MayBePaidInVain(batch)) batch.maybe_paid_before = true;
+  if (batch.outcome.kind != Outcome::Kind::kOk && !batch.maybe_paid_before) ClearInFlight(batch);
   if (verdict.kind == Verdict::Kind::kStop) Stop(batch, &verdict);
   switch (verdict.kind) {
     case Verdict::Kind::kKeep:

@@ -158,6 +158,27 @@ Result<std::vector<ContentHash>> Runs::MaybePaid(SpaceId space) {
   }
 }
 
+Status Runs::RememberMaybePaid(SpaceId space, std::span<const ContentHash> texts) {
+  EF_ASSIGN_OR_RETURN(Statement insert,
+                      writer_->database().Prepare("INSERT OR IGNORE INTO maybe_paid(space,"
+                                                  " text_hash, checksum) VALUES(?, ?, ?)"));
+  for (const ContentHash& text : texts) {
+    EF_RETURN_IF_ERROR(
+        insert.Bind(space).BindHash(text).BindUnsigned(MaybePaidSum(space, text)).Run());
+  }
+  return {};
+}
+
+Status Runs::ForgetMaybePaid(SpaceId space, std::span<const ContentHash> texts) {
+  EF_ASSIGN_OR_RETURN(
+      Statement forget,
+      writer_->database().Prepare("DELETE FROM maybe_paid WHERE space = ? AND text_hash = ?"));
+  for (const ContentHash& text : texts) {
+    EF_RETURN_IF_ERROR(forget.Bind(space).BindHash(text).Run());
+  }
+  return {};
+}
+
 bool Runs::wants_sample(std::int64_t run) const { return run != run_ || offered_ % stride_ == 0; }
 
 Status Runs::AddSample(std::int64_t run, const Progress& progress) {

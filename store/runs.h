@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,9 @@ class Runs {
   void SkipSample() { ++offered_; }
   Status AddSample(std::int64_t run, const Progress& progress);
   Status End(std::int64_t run, const RunSummary& summary);
+  // Texts that may have been paid for and have no vector; they may be known already, or not.
+  Status RememberMaybePaid(SpaceId space, std::span<const ContentHash> texts);
+  Status ForgetMaybePaid(SpaceId space, std::span<const ContentHash> texts);
 
  private:
   Runs(Writer* writer, const Clock& clock) : writer_(writer), clock_(clock) {}

@@ -9,6 +9,7 @@
 #include "store/commit.h"
 #include "store/database.h"
 #include "store/directory.h"
+#include "store/in_flight.h"
 #include "store/letters.h"
 #include "store/reader.h"
 #include "store/runs.h"
@@ -55,6 +56,8 @@ class StoreImpl : public Store {
   Result<const VectorSpace*> FindVectors(SpaceId space) const;
   SpaceRecord* FindSpace(SpaceId space);
   Status WriteSpaces(const SpaceChanges& changes);
+  Result<RunBegin> TakeOver(SpaceId space, std::uint64_t in_flight_max,
+                            const InFlight::Leftover& left);
   Status RefuseIfFailed();
   Status Remember(Status status);
 
@@ -251,9 +254,31 @@ Result<std::vector<std::int64_t>> StoreImpl::AddSources(std::span<const std::str
 
 Result<Store::RunBegin> StoreImpl::BeginRun(SpaceId space, std::uint64_t in_flight_max) {
   EF_RETURN_IF_ERROR(RefuseIfFailed());
+  EF_ASSIGN_OR_RETURN(const InFlight::Leftover left, InFlight::Read(directory_));
   EF_RETURN_IF_ERROR(Remember(writer_->Begin()));
-  Result<RunBegin> begin = runs_->Begin(space, in_flight_max);
+  Result<RunBegin> begin = TakeOver(space, in_flight_max, left);
   EF_RETURN_IF_ERROR(Remember(writer_->End(begin.status())));
+  return begin;
+}
+
+Result<Store::RunBegin> StoreImpl::TakeOver(SpaceId space, std::uint64_t in_flight_max,
+                                            const InFlight::Leftover& left) {
+  for (const SpaceRecord& record : spaces_) {
+    if (left.texts.empty() || SpaceKey(record.space) != left.space) continue;
+    EF_RETURN_IF_ERROR(runs_->RememberMaybePaid(record.id, left.texts));
+  }
+  EF_ASSIGN_OR_RETURN(RunBegin begin, runs_->Begin(space, in_flight_max));
+  begin.maybe_paid_unnamed = left.unnamed;
+  if (!left.is_of_this_boot) begin.maybe_paid_unnamed += begin.killed_in_flight_max;
+  // What the last run stored and did not live to clear, or bought again and did not commit.
+  std::vector<char> found(begin.maybe_paid.size(), 0);
+  EF_RETURN_IF_ERROR(HasVectors(space, begin.maybe_paid, found));
+  std::vector<ContentHash> durable, missing;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    (found[i] ? durable : missing).push_back(begin.maybe_paid[i]);
+  }
+  EF_RETURN_IF_ERROR(runs_->ForgetMaybePaid(space, durable));
+  begin.maybe_paid = std::move(missing);
   return begin;
 }
 
@@ -327,6 +352,8 @@ Result<std::unique_ptr<Store>> OpenStore(const std::string& directory, const Sto
     // The database is born last: where it has a schema, all the other files were durable.
     EF_RETURN_IF_ERROR(VectorStore::Make(directory));
     EF_RETURN_IF_ERROR(Seal::Make(directory));
+    // So that a first run that is killed before it sends anything is known to have sent nothing.
+    EF_RETURN_IF_ERROR(InFlight::Create(directory, {}, 0, 0).status());
     EF_RETURN_IF_ERROR(LayFormat(opened.database.get()));
   }
   if (opened.is_older) EF_RETURN_IF_ERROR(Migrate(opened.database.get()));

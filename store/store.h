@@ -38,8 +38,8 @@ struct SpaceRecord {
   Space space;
   std::string base_url;
   std::string api_key_env;
-  // Which index the space has: "flat" or "none"; metric as a word: "cosine", "ip", "l2". A new space
-  // has "flat" and "cosine" unless told otherwise.
+  // Which index the space has: "flat" or "none"; metric as a word: "cosine", "ip", "l2". A new
+  // space has "flat" and "cosine" unless told otherwise.
   std::string index_kind;
   std::string metric;
   // What else is needed to make the provider again, as the caller wrote it. Empty: nothing.
@@ -182,8 +182,8 @@ struct StoreCheck {
 };
 
 // A consistent view, opened without a lock; never blocks a writer nor is blocked by it. Every
-// method sees what was committed when it was called, or when HoldView was. Every record's checksum is checked when it is
-// read: kCorruption names file and record. Threads: one thread at a time.
+// method sees what was committed when it was called, or when HoldView was. Every record's checksum
+// is checked when it is read: kCorruption names file and record. Threads: one thread at a time.
 class StoreReader {
  public:
   virtual ~StoreReader() = default;
@@ -249,8 +249,8 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // Finds or makes the space; records what of base_url, key variable, options, index kind and metric
-  // is not empty.
+  // Finds or makes the space; records what of base_url, key variable, options, index kind and
+  // metric is not empty.
   virtual Result<SpaceRecord> AddSpace(const SpaceRecord& wanted) = 0;
 
   // Sets found[i] to 1 if the space has a vector for hashes[i], else 0. A damaged record counts as
@@ -275,14 +275,18 @@ class Store {
   struct RunBegin {
     std::int64_t run = 0;
     bool killed_before = false;  // An earlier run has no end.
-    // Sum of in_flight_max over those runs: the vectors this run may buy a second time. They count
-    // as ended from now on.
+    // Sum of in_flight_max over those runs, which count as ended from now on.
     std::uint64_t killed_in_flight_max = 0;
-    // Texts of the space that an earlier run sent and whose vectors never arrived.
+    // Texts of the space that earlier runs sent and whose vectors are not there: this run may buy
+    // them a second time.
     std::vector<ContentHash> maybe_paid;
+    // How many more it may buy a second time, of which nobody knows the texts: what did not fit
+    // into DIR/in_flight, and all of killed_in_flight_max if that file cannot be believed.
+    std::uint64_t maybe_paid_unnamed = 0;
   };
-  // `in_flight_max`: how many vectors this run can have bought and not yet stored; what a kill may
-  // cost.
+  // `in_flight_max`: how many vectors this run can have bought and not yet stored; what a power cut
+  // may cost. Takes over what the last run left in DIR/in_flight (store/in_flight.h); a caller that
+  // buys makes that file anew before it sends anything.
   virtual Result<RunBegin> BeginRun(SpaceId space, std::uint64_t in_flight_max) = 0;
   virtual Status AddRunSample(std::int64_t run, const Progress& progress) = 0;
   virtual Status EndRun(std::int64_t run, const RunSummary& summary) = 0;
