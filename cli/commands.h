@@ -33,6 +33,8 @@ int Search(const Invocation& call);
 int ShowStatus(const Invocation& call);
 int Verify(const Invocation& call);
 int Export(const Invocation& call);
+int Backfill(const Invocation& call);
+int Remove(const Invocation& call);
 int ShowDead(const Invocation& call);
 int ShowProviders(const Invocation& call);
 int Simulate(const Invocation& call);

@@ -1,9 +1,15 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "cli/commands.h"
+#include "cli/corpus_provider.h"
+#include "cli/errors.h"
 #include "cli/format.h"
+#include "cli/ingest_options.h"
+#include "cli/run_driver.h"
 #include "embedflow/corpus.h"
 #include "embedflow/text.h"
 
@@ -72,13 +78,95 @@ std::string DeadText(const std::vector<DeadLetter>& letters, bool utf8) {
   if (sorted.size() > kReasonsShown) {
     text += "            and " + Count(sorted.size() - kReasonsShown, "other reason") + "\n";
   }
-  text += "Mend the inputs and ingest them again; --json lists every one.\n";
+  text +=
+      "Mend the inputs and ingest them again; --retry sends refused texts again; --json lists "
+      "all.\n";
   return text;
+}
+
+// The spaces that letters are of, in their order in the corpus.
+Result<std::vector<std::string>> SpacesOf(Corpus& corpus) {
+  EF_ASSIGN_OR_RETURN(const std::vector<DeadLetter> letters, corpus.DeadLetters());
+  std::set<std::string> found;
+  for (const DeadLetter& letter : letters) {
+    if (!letter.space.empty()) found.insert(letter.space);
+  }
+  EF_ASSIGN_OR_RETURN(const CorpusStatus status, corpus.Describe());
+  std::vector<std::string> spaces;
+  for (const SpaceStatus& space : status.spaces) {
+    if (found.contains(space.space.name())) spaces.push_back(space.space.name());
+  }
+  return spaces;
+}
+
+// The runs that send the letters again: one a space, or the one that the command line names.
+Result<std::vector<RunOptions>> RetriesOf(const Invocation& call, const std::string& directory) {
+  EF_ASSIGN_OR_RETURN(const std::unique_ptr<Corpus> corpus,
+                      Corpus::Open(directory, Corpus::Mode::kRead));
+  std::vector<ProviderOptions> providers;
+  if (SpeaksOfProvider(call.arguments)) {
+    EF_ASSIGN_OR_RETURN(providers.emplace_back(), ProviderOptionsFor(call.arguments, *corpus));
+  } else {
+    EF_ASSIGN_OR_RETURN(const std::vector<std::string> spaces, SpacesOf(*corpus));
+    for (const std::string& space : spaces) {
+      EF_ASSIGN_OR_RETURN(providers.emplace_back(), corpus->ProviderOf(space));
+    }
+  }
+  std::vector<RunOptions> runs;
+  for (const ProviderOptions& provider : providers) {
+    EF_ASSIGN_OR_RETURN(RunOptions run, RunOptionsOf(call.arguments, provider));
+    run.directory = directory;
+    runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+Result<std::size_t> CountLetters(const std::string& directory) {
+  EF_ASSIGN_OR_RETURN(const std::unique_ptr<Corpus> corpus,
+                      Corpus::Open(directory, Corpus::Mode::kRead));
+  EF_ASSIGN_OR_RETURN(const std::vector<DeadLetter> letters, corpus->DeadLetters());
+  return letters.size();
+}
+
+int Retry(const Invocation& call) {
+  SetLogLevelOf(call.arguments);
+  const std::string& directory = call.arguments.positionals()[0];
+  Result<std::vector<RunOptions>> runs = RetriesOf(call, directory);
+  if (!runs.ok()) return call.End(runs.status());
+  if (runs->size() > 1 && call.arguments.Has("--summary")) {
+    return call.End(UsageError(
+        "--summary is of one run, and dead letters are in " + Count(runs->size(), "space"),
+        "name one with --provider and --model"));
+  }
+  RunSteps steps;
+  steps.run = [](Pipeline& pipeline) { return pipeline.RetryDead(); };
+  for (RunOptions& run : *runs) {
+    const int code = DriveRun(call, std::move(run), steps);
+    if (code != kExitComplete && code != kExitPartial) return code;
+  }
+  const Result<std::size_t> left = CountLetters(directory);
+  if (!left.ok()) return call.End(left.status());
+  if (runs->empty()) {
+    const Status printed = call.Print(
+        *left == 0 ? "no dead letters\n"
+                   : Count(*left, "dead letter") +
+                         ", all of records that could not be read: mend the inputs and ingest "
+                         "them again\n");
+    if (!printed.ok()) return call.End(printed);
+  }
+  return *left == 0 ? kExitComplete : kExitPartial;
 }
 
 }  // namespace
 
 int ShowDead(const Invocation& call) {
+  if (call.arguments.Has("--retry")) return Retry(call);
+  // Everything else but these is about a run.
+  for (const Option* option : OptionsOf(kDead)) {
+    const bool is_of_listing = option->name == "--json" || option->name == "--color";
+    if (is_of_listing || !call.arguments.Has(option->name)) continue;
+    return call.End(UsageError(std::string(option->name) + " needs --retry"));
+  }
   const auto run = [&]() -> Status {
     EF_ASSIGN_OR_RETURN(const std::unique_ptr<Corpus> corpus,
                         Corpus::Open(call.arguments.positionals()[0], Corpus::Mode::kRead));

@@ -14,8 +14,9 @@
 namespace embedflow::cli {
 namespace {
 
-Status ExportJsonLines(Corpus& corpus, const StopSignals& signals, Output* output) {
-  EF_RETURN_IF_ERROR(corpus.ForEachChunk({}, [&](const StoredChunk& chunk) -> Status {
+Status ExportJsonLines(Corpus& corpus, const std::string& space, const StopSignals& signals,
+                       Output* output) {
+  EF_RETURN_IF_ERROR(corpus.ForEachChunk(space, [&](const StoredChunk& chunk) -> Status {
     if (signals.count() > 0) return Status(Code::kCancelled, "stopped before the end");
     return output->Write(ToJson(chunk) + "\n");
   }));
@@ -27,15 +28,20 @@ std::string_view BytesOf(const T* values, std::size_t count) {
   return {reinterpret_cast<const char*>(values), count * sizeof(T)};
 }
 
-// The dimensions of the newest space, which an export takes; 0 for a corpus without any.
-Result<std::uint64_t> DimensionsOf(Corpus& corpus) {
+// The dimensions of the space that an export takes; 0 for a corpus without any.
+Result<std::uint64_t> DimensionsOf(Corpus& corpus, const std::string& space) {
   EF_ASSIGN_OR_RETURN(const CorpusStatus status, corpus.Describe());
   if (status.spaces.empty()) return std::uint64_t{0};
-  return static_cast<std::uint64_t>(status.spaces.back().space.dimensions);
+  for (const SpaceStatus& one : status.spaces) {
+    if (one.space.name() == space) return static_cast<std::uint64_t>(one.space.dimensions);
+  }
+  // An unknown name is refused by the scan itself.
+  return static_cast<std::uint64_t>(status.spaces[status.default_space].space.dimensions);
 }
 
-Status ExportNpy(Corpus& corpus, const StopSignals& signals, const std::string& path) {
-  EF_ASSIGN_OR_RETURN(const std::uint64_t dimensions, DimensionsOf(corpus));
+Status ExportNpy(Corpus& corpus, const std::string& space, const StopSignals& signals,
+                 const std::string& path) {
+  EF_ASSIGN_OR_RETURN(const std::uint64_t dimensions, DimensionsOf(corpus, space));
   EF_ASSIGN_OR_RETURN(const std::unique_ptr<Output> matrix, Output::Create(path));
   EF_ASSIGN_OR_RETURN(const std::unique_ptr<Output> ids, Output::Create(path + ".ids.npy"));
   // The number of rows is known at the end.
@@ -58,7 +64,7 @@ Status ExportNpy(Corpus& corpus, const StopSignals& signals, const std::string& 
     EF_RETURN_IF_ERROR(matrix->Write(BytesOf(chunk.embedding.data(), chunk.embedding.size())));
     return ids->Write(BytesOf(&chunk.id, 1));
   };
-  EF_RETURN_IF_ERROR(corpus.ForEachChunk({}, visit));
+  EF_RETURN_IF_ERROR(corpus.ForEachChunk(space, visit));
   EF_RETURN_IF_ERROR(matrix->WriteAt(0, NpyHeader("f4", rows, dimensions)));
   EF_RETURN_IF_ERROR(ids->WriteAt(0, NpyHeader("i8", rows, std::nullopt)));
   // The ids first: whoever sees the matrix finds its ids.
@@ -83,10 +89,11 @@ int Export(const Invocation& call) {
   const auto run = [&]() -> Status {
     EF_ASSIGN_OR_RETURN(const std::unique_ptr<Corpus> corpus,
                         Corpus::Open(call.arguments.positionals()[0], Corpus::Mode::kRead));
-    if (format == "npy") return ExportNpy(*corpus, signals, path);
-    if (path.empty()) return ExportJsonLines(*corpus, signals, Output::Standard().get());
+    const std::string space = call.arguments.Text("--space");
+    if (format == "npy") return ExportNpy(*corpus, space, signals, path);
+    if (path.empty()) return ExportJsonLines(*corpus, space, signals, Output::Standard().get());
     EF_ASSIGN_OR_RETURN(const std::unique_ptr<Output> file, Output::Create(path));
-    return ExportJsonLines(*corpus, signals, file.get());
+    return ExportJsonLines(*corpus, space, signals, file.get());
   };
   return call.End(run(), signals.first());
 }

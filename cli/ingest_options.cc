@@ -75,24 +75,13 @@ std::optional<std::size_t> TextTokensMax(const Profile& profile, const std::stri
 
 }  // namespace
 
-Result<IngestOptions> IngestOptionsOf(const Arguments& arguments) {
-  IngestOptions options;
-  options.directory = arguments.Text("--into");
-  options.inputs = arguments.positionals();
+Result<RunOptions> RunOptionsOf(const Arguments& arguments, const ProviderOptions& provider) {
+  RunOptions options;
+  options.provider = provider;
+  EF_RETURN_IF_ERROR(CheckProviderName(provider.name));
+  const Profile& profile = *FindProfile(provider.name);
   options.summary_file = arguments.Text("--summary");
   options.ack_log_file = arguments.Text("--ack-log");
-
-  options.source.format = FormatOf(arguments.Text("--format"));
-  options.source.id_field = arguments.Text("--id-field", options.source.id_field);
-  options.source.text_field = arguments.Text("--text-field", options.source.text_field);
-  Override(&options.source.document_bytes_max, arguments.Integer("--max-document-bytes"));
-
-  options.provider = ProviderOptionsOf(arguments);
-  EF_RETURN_IF_ERROR(CheckProviderName(options.provider.name));
-  const Profile& profile = *FindProfile(options.provider.name);
-
-  EF_ASSIGN_OR_RETURN(options.pipeline.chunker,
-                      ChunkerOptionsOf(arguments, TextTokensMax(profile, options.provider.model)));
   options.pipeline.index.kind = arguments.Text("--index", options.pipeline.index.kind);
   if (arguments.Has("--metric")) {
     options.pipeline.index.metric = MetricOf(arguments.Text("--metric"));
@@ -100,15 +89,32 @@ Result<IngestOptions> IngestOptionsOf(const Arguments& arguments) {
   EF_ASSIGN_OR_RETURN(options.pipeline.flow, FlowOptionsOf(arguments, profile));
   for (const std::string_view name : {"--replica", "--fallback"}) {
     for (const std::string& text : arguments.All(name)) {
-      EF_ASSIGN_OR_RETURN(EndpointSpec spec, EndpointSpecOf(name, text, options.provider));
+      EF_ASSIGN_OR_RETURN(EndpointSpec spec, EndpointSpecOf(name, text, provider));
       options.endpoints.push_back(std::move(spec));
     }
   }
-  options.pipeline.recorded = options.provider;
-  if (options.provider.base_url.empty()) options.pipeline.recorded.base_url = profile.base_url;
-  if (options.provider.api_key_env.empty()) {
-    options.pipeline.recorded.api_key_env = profile.api_key_env;
-  }
+  options.pipeline.recorded = provider;
+  if (provider.base_url.empty()) options.pipeline.recorded.base_url = profile.base_url;
+  if (provider.api_key_env.empty()) options.pipeline.recorded.api_key_env = profile.api_key_env;
+  return options;
+}
+
+Result<IngestOptions> IngestOptionsOf(const Arguments& arguments) {
+  IngestOptions options;
+  EF_ASSIGN_OR_RETURN(options.run, RunOptionsOf(arguments, ProviderOptionsOf(arguments)));
+  options.run.directory = arguments.Text("--into");
+  options.inputs = arguments.positionals();
+
+  options.source.format = FormatOf(arguments.Text("--format"));
+  options.source.id_field = arguments.Text("--id-field", options.source.id_field);
+  options.source.text_field = arguments.Text("--text-field", options.source.text_field);
+  Override(&options.source.document_bytes_max, arguments.Integer("--max-document-bytes"));
+
+  const ProviderOptions& provider = options.run.provider;
+  EF_ASSIGN_OR_RETURN(
+      options.run.pipeline.chunker,
+      ChunkerOptionsOf(arguments, TextTokensMax(*FindProfile(provider.name), provider.model)));
+  options.run.pipeline.sync = arguments.Has("--sync");
   return options;
 }
 

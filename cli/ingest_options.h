@@ -1,5 +1,5 @@
-// The options of `ingest` as the library takes them: a profile's values, overridden by what was
-// given. Threads: pure functions.
+// The options of the commands that run a pipeline, as the library takes them: a profile's values,
+// overridden by what was given. Threads: pure functions.
 #ifndef EMBEDFLOW_CLI_INGEST_OPTIONS_H_
 #define EMBEDFLOW_CLI_INGEST_OPTIONS_H_
 
@@ -8,6 +8,7 @@
 
 #include "cli/endpoint_spec.h"
 #include "cli/options.h"
+#include "cli/run_driver.h"
 #include "embedflow/pipeline.h"
 #include "embedflow/provider.h"
 #include "embedflow/source.h"
@@ -15,18 +16,16 @@
 namespace embedflow::cli {
 
 struct IngestOptions {
-  std::string directory;
   std::vector<std::string> inputs;
   FileSourceOptions source;
-  ProviderOptions provider;
-  PipelineOptions pipeline;  // Without the further endpoints, which are made for the run.
-  std::vector<EndpointSpec> endpoints;
-  std::string summary_file;  // Empty: none.
-  std::string ack_log_file;  // Empty: none.
+  RunOptions run;
 };
 
 // Errors: a usage error that names the option.
 Result<IngestOptions> IngestOptionsOf(const Arguments& arguments);
+
+// What every command that runs a pipeline takes, for `provider`. Errors: usage.
+Result<RunOptions> RunOptionsOf(const Arguments& arguments, const ProviderOptions& provider);
 
 }  // namespace embedflow::cli
 

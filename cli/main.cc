@@ -27,6 +27,10 @@ int Run(Command command, const Invocation& call) {
       return Verify(call);
     case kExport:
       return Export(call);
+    case kBackfill:
+      return Backfill(call);
+    case kRemove:
+      return Remove(call);
     case kDead:
       return ShowDead(call);
     case kProviders:

@@ -5,8 +5,8 @@
 namespace embedflow::cli {
 namespace {
 
-constexpr unsigned kEvery =
-    kIngest | kSearch | kStatus | kVerify | kExport | kDead | kProviders | kSimulate;
+constexpr unsigned kEvery = kIngest | kSearch | kStatus | kVerify | kExport | kDead | kBackfill |
+                            kRemove | kProviders | kSimulate;
 
 std::vector<Row> CommonAndInput() {
   return {
@@ -44,6 +44,13 @@ std::vector<Row> CommonAndInput() {
           .More("Every other scalar field becomes metadata that search can filter by.")
           .Default("text")
           .Everyday(),
+      Flag("--sync", kIngest, "Input", "delete documents that the inputs no longer hold")
+          .More("Those that an earlier run read from one of these inputs, and that this run did "
+                "not find there: after a complete scan without a bad record, with their number "
+                "printed first. Documents of other inputs stay.")
+          .Everyday(),
+      Flag("--dry-run", kIngest, "Input", "say what is new, changed and gone; send nothing")
+          .More("Reads the inputs and compares them with the corpus; writes nothing either."),
       Integer("--max-document-bytes", "N", kIngest, "Input", "longer records become dead letters",
               1, 1073741824)
           .Unit("bytes")
@@ -70,13 +77,15 @@ std::vector<Row> ChunkingAndIndex() {
           .More("At most half of --chunk-size.")
           .Unit("tokens")
           .Default("32, or half of a smaller size"),
-      Choice("--index", "KIND", kIngest, "Index", "auto, flat or none", {"auto", "flat", "none"})
-          .More("flat compares with every vector and is exact; auto is flat. none "
-                "stores vectors without an index.")
+      Choice("--index", "KIND", kIngest | kBackfill, "Index", "auto, flat or none",
+             {"auto", "flat", "none"})
+          .More("flat compares with every vector and is exact; none stores vectors without an "
+                "index. auto is what the space has, flat for a new one.")
           .Default("auto"),
-      Choice("--metric", "KIND", kIngest, "Index", "cosine, ip or l2", {"cosine", "ip", "l2"})
+      Choice("--metric", "KIND", kIngest | kBackfill, "Index", "cosine, ip or l2",
+             {"cosine", "ip", "l2"})
           .More("What near means: the angle, the inner product or the distance.")
-          .Default("cosine"),
+          .Default("the space's, cosine for a new one"),
   };
 }
 
@@ -91,20 +100,35 @@ std::vector<Row> SearchAndExport() {
                 "has finds nothing.")
           .Repeatable()
           .Everyday(),
-      Text("--provider", "NAME", kSearch, "Provider", "who embeds the query")
+      Text("--provider", "NAME", kSearch | kBackfill | kDead, "Provider", "who makes vectors")
           .Default("the corpus's")
           .Everyday(),
-      Text("--model", "NAME", kSearch, "Provider", "model at the provider")
+      Text("--model", "NAME", kSearch | kBackfill | kDead, "Provider", "model at the provider")
           .Default("the corpus's")
           .Everyday(),
-      Text("--base-url", "URL", kSearch, "Provider", "where the server is")
+      Text("--base-url", "URL", kSearch | kBackfill | kDead, "Provider", "where the server is")
           .Default("the corpus's")
           .Everyday(),
-      Text("--api-key-env", "NAME", kSearch, "Provider", "variable that holds the key, or none")
+      Text("--api-key-env", "NAME", kSearch | kBackfill | kDead, "Provider",
+           "variable that holds the key, or none")
           .More("A key is never an argument, and appears in no log, error or file.")
           .Default("the corpus's")
           .Everyday(),
-      Text("--api-key-file", "FILE", kSearch, "Provider", "file that holds the key").Everyday(),
+      Text("--api-key-file", "FILE", kSearch | kBackfill | kDead, "Provider",
+           "file that holds the key")
+          .Everyday(),
+      Text("--space", "NAME", kSearch | kExport, "Space", "which space, as status names it")
+          .More("A corpus may hold vectors of several models side by side.")
+          .Default("the newest complete one"),
+      Text("--id", "ID", kRemove, "Remove", "of a document; repeatable")
+          .Required()
+          .Repeatable()
+          .Everyday(),
+      Flag("--retry", kDead, "Retry", "send refused texts again")
+          .More("With the provider that refused them, unless told otherwise. What succeeds "
+                "leaves the dead letters. Records that could not be read stay: mend the inputs "
+                "and ingest them again.")
+          .Everyday(),
       Flag("--repair", kVerify, "Verify", "rebuild what can be derived")
           .More("Rebuilds the index from the stored vectors and drops vectors that "
                 "belong to no chunk. Buys nothing.")
@@ -124,25 +148,25 @@ std::vector<Row> SearchAndExport() {
 
 std::vector<Row> Output() {
   return {
-      Choice("--progress", "WHEN", kIngest, "Output", "auto, bar, plain or none",
+      Choice("--progress", "WHEN", kRuns, "Output", "auto, bar, plain or none",
              {"auto", "bar", "plain", "none"})
           .More("bar redraws four lines on a terminal; plain is one line at 10 seconds, "
                 "then each minute and when something changes; auto takes the one that "
                 "fits. No control byte ever goes into a pipe.")
           .Default("auto")
           .Everyday(),
-      Text("--summary", "FILE", kIngest, "Output", "what the run did, as JSON")
+      Text("--summary", "FILE", kRuns, "Output", "what the run did, as JSON")
           .More("Written at the end, also of a run that failed; docs/json.md has its "
                 "fields.")
           .Everyday(),
-      Text("--ack-log", "FILE", kIngest, "Output", "the ids of committed chunks, as JSON Lines")
+      Text("--ack-log", "FILE", kRuns, "Output", "the ids of committed chunks, as JSON Lines")
           .More("A line {\"committed\":[...]} is appended after each durable commit, "
                 "never before it."),
-      Flag("--json", kSearch | kStatus | kVerify | kDead | kProviders | kSimulate, "Output",
-           "one line of JSON; docs/json.md has its fields")
+      Flag("--json", kSearch | kStatus | kVerify | kDead | kRemove | kProviders | kSimulate,
+           "Output", "one line of JSON; docs/json.md has its fields")
           .More("Errors are a line of JSON too, on standard error.")
           .Everyday(),
-      Choice("--log-level", "LEVEL", kIngest | kSearch | kVerify | kExport, "Output",
+      Choice("--log-level", "LEVEL", kRuns | kSearch | kVerify | kExport, "Output",
              "debug, info, warning or error", {"debug", "info", "warning", "error"})
           .Default("warning"),
       Choice("--color", "WHEN", kEvery, "Output", "auto, always or never",

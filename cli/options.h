@@ -27,7 +27,11 @@ enum Command : unsigned {
   kDead = 1u << 5,
   kProviders = 1u << 6,
   kSimulate = 1u << 7,
+  kBackfill = 1u << 8,
+  kRemove = 1u << 9,
 };
+// Those that run a pipeline.
+inline constexpr unsigned kRuns = kIngest | kBackfill | kDead;
 
 // A word of the command line that stands for itself.
 struct Positional {

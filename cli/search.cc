@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "cli/commands.h"
+#include "cli/corpus_provider.h"
 #include "cli/display.h"
-#include "cli/flow_options.h"
 #include "cli/format.h"
 #include "cli/process.h"
 #include "embedflow/corpus.h"
@@ -35,32 +35,11 @@ Result<std::vector<SearchFilter>> FiltersOf(const Arguments& arguments) {
   return filters;
 }
 
-// Null when no option speaks of the provider: then the corpus knows. What is not given is taken
-// from the newest space, as far as it is of the same provider.
+// Null when no option speaks of the provider: then the corpus knows.
 Result<std::shared_ptr<const Provider>> ProviderFor(const Arguments& arguments, Corpus& corpus) {
-  bool is_given = false;
-  for (const char* option :
-       {"--provider", "--model", "--base-url", "--api-key-env", "--api-key-file", "--auth",
-        "--api-endpoint", "--api-version", "--output-dtype", "--parameters"}) {
-    is_given = is_given || arguments.Has(option);
-  }
-  if (!is_given) return std::shared_ptr<const Provider>();
-  ProviderOptions options = ProviderOptionsOf(arguments);
+  if (!SpeaksOfProvider(arguments)) return std::shared_ptr<const Provider>();
+  EF_ASSIGN_OR_RETURN(ProviderOptions options, ProviderOptionsFor(arguments, corpus));
   options.side = ProviderOptions::Side::kQuery;
-  options.name = arguments.Text("--provider");
-  EF_ASSIGN_OR_RETURN(const CorpusStatus status, corpus.Describe());
-  // The newest space that fits what was given.
-  for (auto space = status.spaces.rbegin(); space != status.spaces.rend(); ++space) {
-    if (!options.name.empty() && space->space.provider != options.name) continue;
-    if (!options.model.empty() && space->space.model != options.model) continue;
-    options.name = space->space.provider;
-    options.model = space->space.model;
-    options.dimensions = space->space.dimensions;
-    if (options.base_url.empty()) options.base_url = space->base_url;
-    break;
-  }
-  if (options.name.empty()) options.name = "builtin";
-  EF_RETURN_IF_ERROR(CheckProviderName(options.name));
   return MakeProvider(options);
 }
 
@@ -98,6 +77,9 @@ std::string HitText(const SearchHit& hit, const Stream& out) {
 int Search(const Invocation& call) {
   const Result<std::vector<SearchFilter>> filters = FiltersOf(call.arguments);
   if (!filters.ok()) return call.End(filters.status());
+  if (call.arguments.Has("--space") && SpeaksOfProvider(call.arguments)) {
+    return call.End(UsageError("--space names a provider, so other options cannot name one too"));
+  }
   const auto run = [&]() -> Status {
     // A key is loaded where the corpus says so, which is not known yet.
     ForbidCoreFiles();
@@ -105,8 +87,9 @@ int Search(const Invocation& call) {
                         Corpus::Open(call.arguments.positionals()[0], Corpus::Mode::kRead));
     EF_ASSIGN_OR_RETURN(std::shared_ptr<const Provider> provider,
                         ProviderFor(call.arguments, *corpus));
-    EF_ASSIGN_OR_RETURN(const std::unique_ptr<Searcher> searcher,
-                        Searcher::Open(*corpus, std::move(provider)));
+    EF_ASSIGN_OR_RETURN(
+        const std::unique_ptr<Searcher> searcher,
+        Searcher::Open(*corpus, std::move(provider), call.arguments.Text("--space")));
     SearchOptions options;
     options.hits_max = static_cast<std::size_t>(call.arguments.Integer("-k").value_or(10));
     options.filters = *filters;
@@ -114,7 +97,7 @@ int Search(const Invocation& call) {
     EF_ASSIGN_OR_RETURN(const std::vector<SearchHit> hits,
                         searcher->Search(call.arguments.positionals()[1], options));
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
-    if (call.json) return call.Print(ToJson(hits) + "\n");
+    if (call.json) return call.Print(ToJson(hits, searcher->space()) + "\n");
     std::string text;
     for (const SearchHit& hit : hits) text += HitText(hit, call.out);
     EF_RETURN_IF_ERROR(call.Print(text));

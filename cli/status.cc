@@ -32,12 +32,16 @@ std::string StatusText(const std::string& directory, const CorpusStatus& status)
   text += Row("dead letters", WithCommas(status.dead_letters),
               status.dead_letters > 0 ? "embedflow dead " + ShellQuoted(directory) : "");
   if (!status.spaces.empty()) text += "  spaces\n";
-  // The newest is last in the corpus and first for search.
+  // The newest first.
   for (auto space = status.spaces.rbegin(); space != status.spaces.rend(); ++space) {
     text += "    " + OneLine(space->space.name());
-    if (status.spaces.size() > 1 && space == status.spaces.rbegin())
-      text += "   default for search";
+    const auto at = static_cast<std::size_t>(status.spaces.rend() - space) - 1;
+    if (status.spaces.size() > 1 && at == status.default_space) text += "   default for search";
     text += "\n" + Row("", WithCommas(space->vectors) + " vectors", IndexText(space->index));
+    if (!space->is_complete) {
+      text += Row("", WithCommas(status.documents - space->documents) + " documents",
+                  "without vectors here; embedflow backfill");
+    }
     if (!space->base_url.empty()) text += "                at " + OneLine(space->base_url) + "\n";
   }
   return text;

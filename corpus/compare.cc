@@ -1,6 +1,8 @@
 // What an ingest would do, without doing it.
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/utf8.h"
 #include "corpus/access.h"
@@ -36,48 +38,76 @@ Result<std::uint64_t> CountGone(StoreReader& reader, const std::vector<std::int6
   }
 }
 
-}  // namespace
+// What the documents of a source are compared with; null for nothing.
+class Comparer {
+ public:
+  Comparer(StoreReader* reader, SpaceId space, const ContentHash& chunking)
+      : reader_(reader), space_(space), chunking_(chunking) {}
 
-Result<Comparison> Corpus::Compare(Source& source, const ChunkerOptions& chunker,
-                                   const Provider& provider) {
-  StoreReader& reader = *rep_->reader;
-  EF_ASSIGN_OR_RETURN(const SpaceId space, FindSpace(reader, provider.space()));
-  const ContentHash chunking = ChunkingFingerprint(chunker);
-  Comparison comparison;
-  SeenDocuments seen;
-  for (;;) {
-    Record record;
-    EF_ASSIGN_OR_RETURN(const bool more, source.Next(&record));
-    if (!more) break;
-    ++comparison.read;
-    if (record.bad) {
-      ++comparison.bad;
-      continue;
+  Status Take(Record* record) {
+    ++comparison_.read;
+    if (record->bad) {
+      ++comparison_.bad;
+      return {};
     }
-    Document& document = record.document;
+    Document& document = record->document;
     if (IsBlank(document.text)) {
-      ++comparison.empty;
-      continue;
+      ++comparison_.empty;
+      return {};
     }
     const ContentHash text_hash = HashContent(document.text);
     if (document.id.empty()) document.id = text_hash.hex();
-    EF_ASSIGN_OR_RETURN(const std::optional<DocumentState> stored,
-                        reader.FindDocument(document.id));
-    if (stored) seen.Add(stored->number);
-    if (!stored) {
-      ++comparison.fresh;
-    } else if (IsUnchanged(*stored, text_hash, HashContent(MetadataJson(document.metadata)),
-                           chunking, space)) {
-      ++comparison.unchanged;
-    } else {
-      ++comparison.changed;
+    std::optional<DocumentState> stored;
+    if (reader_ != nullptr) {
+      EF_ASSIGN_OR_RETURN(stored, reader_->FindDocument(document.id));
     }
+    if (stored) seen_.Add(stored->number);
+    if (!stored) {
+      ++comparison_.fresh;
+    } else if (IsUnchanged(*stored, text_hash, HashContent(MetadataJson(document.metadata)),
+                           chunking_, space_)) {
+      ++comparison_.unchanged;
+    } else {
+      ++comparison_.changed;
+    }
+    return {};
   }
-  const std::vector<std::string> inputs = source.inputs();
-  if (comparison.bad > 0 || inputs.empty()) return comparison;
-  EF_ASSIGN_OR_RETURN(const std::vector<std::int64_t> sources, reader.FindSources(inputs));
-  EF_ASSIGN_OR_RETURN(comparison.gone, CountGone(reader, sources, seen));
-  return comparison;
+
+  Result<Comparison> Finish(const std::vector<std::string>& inputs) {
+    if (comparison_.bad > 0 || inputs.empty()) return comparison_;
+    comparison_.gone = 0;
+    if (reader_ == nullptr) return comparison_;
+    EF_ASSIGN_OR_RETURN(const std::vector<std::int64_t> sources, reader_->FindSources(inputs));
+    EF_ASSIGN_OR_RETURN(comparison_.gone, CountGone(*reader_, sources, seen_));
+    return comparison_;
+  }
+
+ private:
+  StoreReader* const reader_;
+  const SpaceId space_;
+  const ContentHash chunking_;
+  Comparison comparison_;
+  SeenDocuments seen_;
+};
+
+}  // namespace
+
+Result<Comparison> Corpus::Compare(const std::string& directory, Source& source,
+                                   const ChunkerOptions& chunker, const Provider& provider) {
+  Result<std::unique_ptr<StoreReader>> opened = OpenStoreReader(directory);
+  if (!opened.ok() && opened.status().code() != Code::kNotFound) return opened.status();
+  StoreReader* const reader = opened.ok() ? opened->get() : nullptr;
+  SpaceId space = 0;
+  if (reader != nullptr) {
+    EF_ASSIGN_OR_RETURN(space, FindSpace(*reader, provider.space()));
+  }
+  Comparer comparer(reader, space, ChunkingFingerprint(chunker));
+  for (;;) {
+    Record record;
+    EF_ASSIGN_OR_RETURN(const bool more, source.Next(&record));
+    if (!more) return comparer.Finish(source.inputs());
+    EF_RETURN_IF_ERROR(comparer.Take(&record));
+  }
 }
 
 }  // namespace embedflow

@@ -62,7 +62,7 @@ void WriteEndpoint(JsonWriter* json, const RunSummary::Endpoint& endpoint) {
   json->EndObject();
 }
 
-void WriteSpace(JsonWriter* json, const SpaceStatus& space) {
+void WriteSpace(JsonWriter* json, const SpaceStatus& space, bool is_default) {
   json->BeginObject();
   json->Key("name").Value(space.space.name());
   json->Key("provider").Value(space.space.provider);
@@ -70,6 +70,9 @@ void WriteSpace(JsonWriter* json, const SpaceStatus& space) {
   json->Key("dimensions").Value(space.space.dimensions);
   json->Key("base_url").Value(space.base_url);
   Field(json, "vectors", space.vectors);
+  Field(json, "documents", space.documents);
+  json->Key("complete").Value(space.is_complete);
+  json->Key("default").Value(is_default);
   json->Key("index").BeginObject();
   json->Key("kind").Value(space.index.kind);
   Field(json, "vectors", space.index.vectors);
@@ -204,7 +207,9 @@ std::string ToJson(const CorpusStatus& status) {
   Field(&json, "dead_letters", status.dead_letters);
   Field(&json, "bytes", status.bytes);
   json.Key("spaces").BeginArray();
-  for (const SpaceStatus& space : status.spaces) WriteSpace(&json, space);
+  for (std::size_t i = 0; i < status.spaces.size(); ++i) {
+    WriteSpace(&json, status.spaces[i], i == status.default_space);
+  }
   json.EndArray().EndObject();
   return json.Take();
 }
@@ -227,7 +232,7 @@ std::string ToJson(const VerifyReport& report) {
   return json.Take();
 }
 
-std::string ToJson(const std::vector<SearchHit>& hits) {
+std::string ToJson(const std::vector<SearchHit>& hits, const Space& space) {
   JsonWriter json;
   json.BeginObject();
   json.Key("hits").BeginArray();
@@ -245,6 +250,19 @@ std::string ToJson(const std::vector<SearchHit>& hits) {
     WriteMetadata(&json, hit.metadata_json);
     json.EndObject();
   }
+  json.EndArray();
+  json.Key("space").Value(space.name());
+  json.EndObject();
+  return json.Take();
+}
+
+std::string ToJson(const RemoveReport& report) {
+  JsonWriter json;
+  json.BeginObject();
+  Field(&json, "removed", report.documents);
+  Field(&json, "chunks", report.chunks);
+  json.Key("missing").BeginArray();
+  for (const std::string& id : report.missing) json.Value(id);
   json.EndArray().EndObject();
   return json.Take();
 }
@@ -264,6 +282,7 @@ std::string ToJson(const std::vector<DeadLetter>& letters) {
     Field(&json, "end", letter.end);
     json.Key("attempts").Value(letter.attempts);
     json.Key("wall_ms").Value(letter.wall_ms);
+    json.Key("space").Value(letter.space);
     json.EndObject();
   }
   json.EndArray().EndObject();

@@ -179,10 +179,11 @@ class Corpus {
   // Their vectors stay, because they are bought. Must be open for writing. At most 1,000 documents
   // are deleted in one transaction; after an error those of earlier ones are gone.
   Result<RemoveReport> Remove(std::span<const std::string> ids);
-  // Reads the source to its end and says what an ingest into the space of `provider` would do.
-  // Sends and writes nothing. Memory: a bit for each document of the corpus.
-  Result<Comparison> Compare(Source& source, const ChunkerOptions& chunker,
-                             const Provider& provider);
+  // Reads the source to its end and says what an ingest into `directory` and the space of `provider`
+  // would do. Sends and writes nothing. A corpus that is not there yet is an empty one. Memory: a bit
+  // for each document of the corpus.
+  static Result<Comparison> Compare(const std::string& directory, Source& source,
+                                    const ChunkerOptions& chunker, const Provider& provider);
   // How the provider of the space of that name was made (empty: the default space), but for its key.
   // Errors: kNotFound.
   Result<ProviderOptions> ProviderOf(const std::string& space);

@@ -19,7 +19,8 @@ namespace embedflow {
 std::string ToJson(const RunSummary& summary);
 std::string ToJson(const CorpusStatus& status);
 std::string ToJson(const VerifyReport& report);
-std::string ToJson(const std::vector<SearchHit>& hits);
+std::string ToJson(const std::vector<SearchHit>& hits, const Space& space);
+std::string ToJson(const RemoveReport& report);
 std::string ToJson(const std::vector<DeadLetter>& letters);
 std::string ToJson(const StoredChunk& chunk);
 std::string ToJson(const std::vector<Profile>& profiles);

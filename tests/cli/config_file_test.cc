@@ -51,14 +51,14 @@ TEST_F(ConfigFile, KeysAreNamesOfOptions) {
       "index = \"none\"\n"
       "fallback = [\"openai,base-url=http://a/v1\", \"openai,base-url=http://b/v1\"]\n");
   ASSERT_TRUE(options.ok()) << options.status().ToString();
-  EXPECT_EQ(options->provider.name, "openai");
-  EXPECT_EQ(options->pipeline.chunker.size_tokens, 100);
-  EXPECT_EQ(options->pipeline.chunker.overlap_tokens, 5);
-  EXPECT_EQ(options->pipeline.flow.timeout, std::chrono::milliseconds(2500));
-  EXPECT_FALSE(options->pipeline.flow.compression_enabled);
-  EXPECT_EQ(options->pipeline.index.kind, "none");
-  ASSERT_EQ(options->endpoints.size(), 2u);
-  EXPECT_EQ(options->endpoints[1].provider.base_url, "http://b/v1");
+  EXPECT_EQ(options->run.provider.name, "openai");
+  EXPECT_EQ(options->run.pipeline.chunker.size_tokens, 100);
+  EXPECT_EQ(options->run.pipeline.chunker.overlap_tokens, 5);
+  EXPECT_EQ(options->run.pipeline.flow.timeout, std::chrono::milliseconds(2500));
+  EXPECT_FALSE(options->run.pipeline.flow.compression_enabled);
+  EXPECT_EQ(options->run.pipeline.index.kind, "none");
+  ASSERT_EQ(options->run.endpoints.size(), 2u);
+  EXPECT_EQ(options->run.endpoints[1].provider.base_url, "http://b/v1");
 }
 
 TEST_F(ConfigFile, TheCommandLineWinsOverTheFileAndTheFileOverTheProfile) {
@@ -68,11 +68,11 @@ TEST_F(ConfigFile, TheCommandLineWinsOverTheFileAndTheFileOverTheProfile) {
   const Result<IngestOptions> options =
       IngestWith(toml, {"--max-retries", "9", "--replica", "openai,base-url=http://c/v1"});
   ASSERT_TRUE(options.ok()) << options.status().ToString();
-  EXPECT_EQ(options->pipeline.flow.retries_max, 9);
-  EXPECT_EQ(options->pipeline.flow.retry_delay, std::chrono::milliseconds(5));
-  EXPECT_EQ(options->pipeline.flow.requests_per_minute, 3000);  // The profile's.
-  ASSERT_EQ(options->endpoints.size(), 1u);
-  EXPECT_EQ(options->endpoints[0].provider.base_url, "http://c/v1");
+  EXPECT_EQ(options->run.pipeline.flow.retries_max, 9);
+  EXPECT_EQ(options->run.pipeline.flow.retry_delay, std::chrono::milliseconds(5));
+  EXPECT_EQ(options->run.pipeline.flow.requests_per_minute, 3000);  // The profile's.
+  ASSERT_EQ(options->run.endpoints.size(), 1u);
+  EXPECT_EQ(options->run.endpoints[0].provider.base_url, "http://c/v1");
 }
 
 TEST_F(ConfigFile, TablesHoldTheFieldsOfTheConfigurations) {
@@ -100,12 +100,12 @@ TEST_F(ConfigFile, TablesHoldTheFieldsOfTheConfigurations) {
       "failure_threshold = 23\n"
       "half_open_max_attempts = 25\n");
   ASSERT_TRUE(options.ok()) << options.status().ToString();
-  EXPECT_EQ(options->provider.model, "mine");
-  EXPECT_EQ(options->provider.dimensions, 12);
-  EXPECT_EQ(options->provider.base_url, "http://127.0.0.1:1/v1");
-  EXPECT_EQ(options->provider.api_endpoint, "/embed");
-  EXPECT_EQ(options->provider.parameters, R"({"normalize":true,"deep":{"a":[1,2.5]}})");
-  EXPECT_EQ(options->provider.batch_inputs_max, 13u);
+  EXPECT_EQ(options->run.provider.model, "mine");
+  EXPECT_EQ(options->run.provider.dimensions, 12);
+  EXPECT_EQ(options->run.provider.base_url, "http://127.0.0.1:1/v1");
+  EXPECT_EQ(options->run.provider.api_endpoint, "/embed");
+  EXPECT_EQ(options->run.provider.parameters, R"({"normalize":true,"deep":{"a":[1,2.5]}})");
+  EXPECT_EQ(options->run.provider.batch_inputs_max, 13u);
   OptimizationConfig config;
   config.timeout_seconds = 7;
   config.max_retries = 9;
@@ -118,7 +118,7 @@ TEST_F(ConfigFile, TablesHoldTheFieldsOfTheConfigurations) {
   config.circuit_breaker_config = CircuitBreakerConfig{23, 2, 30, 25};
   config.enable_metrics = false;
   const FlowOptions expected = FlowOptionsFor(config);
-  const FlowOptions& flow = options->pipeline.flow;
+  const FlowOptions& flow = options->run.pipeline.flow;
   EXPECT_EQ(flow.timeout, expected.timeout);
   EXPECT_EQ(flow.retries_max, expected.retries_max);
   EXPECT_EQ(flow.retry_delay, expected.retry_delay);
@@ -155,7 +155,7 @@ TEST_F(ConfigFile, TheCommandLineDecidesWhetherThereIsABreaker) {
   const auto breaker = [this](const std::string& toml, std::vector<std::string> words = {}) {
     const Result<IngestOptions> options = IngestWith(toml, std::move(words));
     EXPECT_TRUE(options.ok()) << options.status().ToString();
-    return options.ok() ? options->pipeline.flow.circuit_breaker : std::nullopt;
+    return options.ok() ? options->run.pipeline.flow.circuit_breaker : std::nullopt;
   };
   const CircuitBreakerConfig files{7, 2, 30, 3};
   EXPECT_EQ(breaker(on), files);

@@ -201,8 +201,8 @@ TEST(IngestOptions, TableDefaultsAreTheLibrarys) {
   EXPECT_EQ(text("--text-field"), FileSourceOptions{}.text_field);
   const Result<IngestOptions> options = IngestWith({});
   ASSERT_TRUE(options.ok());
-  EXPECT_EQ(options->pipeline.chunker.kind, ChunkerOptions{}.kind);
-  EXPECT_EQ(options->pipeline.index.metric, IndexOptions{}.metric);
+  EXPECT_EQ(options->run.pipeline.chunker.kind, ChunkerOptions{}.kind);
+  EXPECT_EQ(options->run.pipeline.index.metric, IndexOptions{}.metric);
   EXPECT_EQ(options->source.format, FileSourceOptions{}.format);
 }
 
@@ -211,10 +211,11 @@ TEST(IngestOptions, ProfileValuesHoldUnlessOverridden) {
   ASSERT_NE(profile, nullptr);
   const Result<IngestOptions> plain = IngestWith({"--provider", "openai"});
   ASSERT_TRUE(plain.ok());
-  EXPECT_EQ(plain->pipeline.flow.requests_per_minute, FlowOptionsFor(*profile).requests_per_minute);
-  EXPECT_EQ(plain->pipeline.flow.connections_max, FlowOptionsFor(*profile).connections_max);
-  EXPECT_EQ(plain->pipeline.recorded.base_url, profile->base_url);
-  EXPECT_EQ(plain->pipeline.recorded.api_key_env, "OPENAI_API_KEY");
+  EXPECT_EQ(plain->run.pipeline.flow.requests_per_minute,
+            FlowOptionsFor(*profile).requests_per_minute);
+  EXPECT_EQ(plain->run.pipeline.flow.connections_max, FlowOptionsFor(*profile).connections_max);
+  EXPECT_EQ(plain->run.pipeline.recorded.base_url, profile->base_url);
+  EXPECT_EQ(plain->run.pipeline.recorded.api_key_env, "OPENAI_API_KEY");
 
   const Result<IngestOptions> given = IngestWith({"--provider",
                                                   "openai",
@@ -263,7 +264,7 @@ TEST(IngestOptions, ProfileValuesHoldUnlessOverridden) {
                                                   "--max-document-bytes",
                                                   "1000"});
   ASSERT_TRUE(given.ok()) << given.status().ToString();
-  const FlowOptions& flow = given->pipeline.flow;
+  const FlowOptions& flow = given->run.pipeline.flow;
   EXPECT_EQ(flow.timeout, std::chrono::milliseconds(2500));
   EXPECT_EQ(flow.retries_max, 7);
   EXPECT_EQ(flow.retry_delay, std::chrono::milliseconds(20));
@@ -272,28 +273,28 @@ TEST(IngestOptions, ProfileValuesHoldUnlessOverridden) {
   EXPECT_FALSE(flow.compression_enabled);
   EXPECT_EQ(flow.connections_max, 3u);
   EXPECT_EQ(flow.requests_in_flight_max, 16u);
-  EXPECT_EQ(given->provider.batch_inputs_max, 9u);
-  EXPECT_EQ(given->provider.model, "m");
-  EXPECT_EQ(given->provider.dimensions, 8);
-  EXPECT_EQ(given->provider.api_key_env, "none");
-  EXPECT_EQ(given->pipeline.recorded.base_url, "http://127.0.0.1:1/v1");
-  EXPECT_EQ(given->pipeline.index.metric, Metric::kL2);
-  EXPECT_EQ(given->pipeline.index.kind, "none");
-  EXPECT_EQ(given->pipeline.chunker.kind, ChunkerOptions::Kind::kFixed);
-  EXPECT_EQ(given->pipeline.chunker.size_tokens, 100);
-  EXPECT_EQ(given->pipeline.chunker.overlap_tokens, 0);
+  EXPECT_EQ(given->run.provider.batch_inputs_max, 9u);
+  EXPECT_EQ(given->run.provider.model, "m");
+  EXPECT_EQ(given->run.provider.dimensions, 8);
+  EXPECT_EQ(given->run.provider.api_key_env, "none");
+  EXPECT_EQ(given->run.pipeline.recorded.base_url, "http://127.0.0.1:1/v1");
+  EXPECT_EQ(given->run.pipeline.index.metric, Metric::kL2);
+  EXPECT_EQ(given->run.pipeline.index.kind, "none");
+  EXPECT_EQ(given->run.pipeline.chunker.kind, ChunkerOptions::Kind::kFixed);
+  EXPECT_EQ(given->run.pipeline.chunker.size_tokens, 100);
+  EXPECT_EQ(given->run.pipeline.chunker.overlap_tokens, 0);
   EXPECT_EQ(given->source.format, FileSourceOptions::Format::kTsv);
   EXPECT_EQ(given->source.id_field, "key");
   EXPECT_EQ(given->source.text_field, "body");
   EXPECT_EQ(given->source.document_bytes_max, 1000u);
-  EXPECT_TRUE(given->pipeline.Validate().ok());
+  EXPECT_TRUE(given->run.pipeline.Validate().ok());
   EXPECT_TRUE(given->source.Validate().ok());
 }
 
 TEST(IngestOptions, OverlapFollowsASmallSizeAndIsCheckedAgainstIt) {
   const Result<IngestOptions> small = IngestWith({"--chunk-size", "20"});
   ASSERT_TRUE(small.ok());
-  EXPECT_EQ(small->pipeline.chunker.overlap_tokens, 10);
+  EXPECT_EQ(small->run.pipeline.chunker.overlap_tokens, 10);
   const Result<IngestOptions> large = IngestWith({"--chunk-size", "20", "--chunk-overlap", "11"});
   ASSERT_FALSE(large.ok());
   EXPECT_TRUE(IsUsageError(large.status()));
@@ -319,9 +320,11 @@ TEST(IngestOptions, BoundsOfTheTableAreTheLibrarys) {
       if (option->name == "--chunk-overlap") words.insert(words.end(), {"--chunk-size", "1000000"});
       const Result<IngestOptions> options = IngestWith(words);
       ASSERT_TRUE(options.ok()) << options.status().ToString();
-      EXPECT_TRUE(options->pipeline.Validate().ok()) << options->pipeline.Validate().ToString();
+      EXPECT_TRUE(options->run.pipeline.Validate().ok())
+          << options->run.pipeline.Validate().ToString();
       EXPECT_TRUE(options->source.Validate().ok()) << options->source.Validate().ToString();
-      EXPECT_TRUE(options->provider.Validate().ok()) << options->provider.Validate().ToString();
+      EXPECT_TRUE(options->run.provider.Validate().ok())
+          << options->run.provider.Validate().ToString();
     }
   }
 }
