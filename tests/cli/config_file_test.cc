@@ -141,8 +141,8 @@ TEST_F(ConfigFile, TakesWhatTheLibraryWrites) {
         return toml;
       }(ToToml(model.optimization)));
   ASSERT_TRUE(own.ok()) << own.status().ToString();
-  EXPECT_EQ(own->pipeline.flow.circuit_breaker, (CircuitBreakerConfig{3, 2, 20, 2}));
-  EXPECT_EQ(own->provider.batch_inputs_max, 128u);
+  EXPECT_EQ(own->run.pipeline.flow.circuit_breaker, (CircuitBreakerConfig{3, 2, 20, 2}));
+  EXPECT_EQ(own->run.provider.batch_inputs_max, 128u);
 }
 
 TEST_F(ConfigFile, TheCommandLineDecidesWhetherThereIsABreaker) {
