@@ -129,10 +129,14 @@ std::vector<Row> SearchAndExport() {
                 "leaves the dead letters. Records that could not be read stay: mend the inputs "
                 "and ingest them again.")
           .Everyday(),
-      Flag("--repair", kVerify, "Verify", "rebuild what can be derived")
-          .More("Rebuilds the index from the stored vectors and drops vectors that "
-                "belong to no chunk. Buys nothing.")
+      Flag("--repair", kVerify, "Verify", "mend what can be mended")
+          .More("Keeps every document and vector that is whole, makes the index anew, "
+                "and says what the next ingest or backfill buys again. Damaged files "
+                "are kept under another name. Buys nothing.")
           .Everyday(),
+      Flag("--drop-orphans", kVerify, "Verify", "with --repair: delete unused vectors")
+          .More("Vectors that belong to no chunk are bought, and kept for the text's "
+                "return; this deletes them. Not where the repair lost documents."),
       Choice("--format", "KIND", kExport, "Export", "jsonl or npy", {"jsonl", "npy"})
           .More("jsonl is one object a chunk. npy is a float32 matrix of one row a "
                 "chunk, in the order of jsonl without the chunks that have no vector; "

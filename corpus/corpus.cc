@@ -8,7 +8,6 @@
 #include "corpus/access.h"
 #include "corpus/index_keeper.h"
 #include "corpus/provider_record.h"
-#include "corpus/verify.h"
 
 namespace embedflow {
 namespace {
@@ -73,10 +72,6 @@ Result<CorpusStatus> Corpus::Describe() {
   }
   if (!spaces.empty()) status.default_space = DefaultSpace(spaces, counts.documents);
   return status;
-}
-
-Result<VerifyReport> Corpus::Verify(const VerifyOptions& options) {
-  return VerifyCorpus(rep_->directory, rep_->store.get(), *rep_->reader, options);
 }
 
 Status Corpus::ForEachChunk(const std::string& space,

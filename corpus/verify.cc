@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "corpus/access.h"
 #include "corpus/index_keeper.h"
 #include "vector/index.h"
 
@@ -85,26 +86,9 @@ Status VerifyIndex(const std::string& directory, StoreReader& reader, const Spac
   return {};
 }
 
-Status Repair(const std::string& directory, Store* store, StoreReader& reader) {
-  if (store == nullptr) {
-    return {Code::kInvalidArgument, "repairing needs the corpus open for writing"};
-  }
-  EF_ASSIGN_OR_RETURN(const std::vector<SpaceRecord> spaces, reader.Spaces());
-  for (const SpaceRecord& space : spaces) {
-    if (space.index_kind == "none") continue;
-    // From the store alone: an index that disagrees is not trusted with anything.
-    const std::string path = IndexPath(directory, space.id);
-    EF_ASSIGN_OR_RETURN(std::unique_ptr<Index> index, BuildIndex(reader, space));
-    EF_RETURN_IF_ERROR(index->Save(path, StampOf(space)));
-  }
-  return {};
-}
-
 }  // namespace
 
-Result<VerifyReport> VerifyCorpus(const std::string& directory, Store* store, StoreReader& reader,
-                                  const VerifyOptions& options) {
-  if (options.repair) EF_RETURN_IF_ERROR(Repair(directory, store, reader));
+Result<VerifyReport> VerifyCorpus(const std::string& directory, StoreReader& reader) {
   EF_ASSIGN_OR_RETURN(StoreCheck check, reader.Check());
   VerifyReport report;
   report.documents = check.documents;
@@ -114,6 +98,8 @@ Result<VerifyReport> VerifyCorpus(const std::string& directory, Store* store, St
   report.orphan_vectors = check.orphan_vectors;
   report.corrupt = check.corrupt;
   report.faults = std::move(check.faults);
+  report.to_buy_again = std::move(check.to_buy_again);
+  report.next = "embedflow verify " + directory + " --repair";
   Result<std::vector<SpaceRecord>> spaces = reader.Spaces();
   if (!spaces.ok()) {
     ++report.corrupt;
@@ -130,6 +116,33 @@ Result<VerifyReport> VerifyCorpus(const std::string& directory, Store* store, St
   }
   report.ok = report.missing_vectors == 0 && report.index_missing == 0 && report.index_extra == 0 &&
               report.corrupt == 0;
+  if (report.ok) {
+    report.next =
+        report.to_buy_again.documents > 0 ? "embedflow backfill " + directory : std::string();
+  }
+  return report;
+}
+
+Result<VerifyReport> Corpus::Verify(const VerifyOptions& options) {
+  if (options.repair || options.drop_orphans) {
+    return Status(Code::kInvalidArgument, "a corpus that is open cannot be repaired")
+        .WithNext("close it, and call Corpus::Verify with its directory");
+  }
+  return VerifyCorpus(rep_->directory, *rep_->reader);
+}
+
+Result<VerifyReport> Corpus::Verify(const std::string& directory, const VerifyOptions& options) {
+  if (options.repair) return RepairCorpus(directory, options);
+  if (options.drop_orphans) {
+    return Status(Code::kInvalidArgument, "drop_orphans needs repair");
+  }
+  const Result<std::unique_ptr<Corpus>> corpus = Open(directory, Mode::kRead);
+  if (corpus.ok()) return (*corpus)->Verify(options);
+  if (corpus.status().code() != Code::kCorruption) return corpus.status();
+  VerifyReport report;
+  report.corrupt = 1;
+  report.faults.push_back(corpus.status().message());
+  report.next = "embedflow verify " + directory + " --repair";
   return report;
 }
 

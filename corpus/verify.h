@@ -9,9 +9,12 @@
 
 namespace embedflow {
 
-// Reads everything. `store` may be null; repairing needs it.
-Result<VerifyReport> VerifyCorpus(const std::string& directory, Store* store, StoreReader& reader,
-                                  const VerifyOptions& options);
+// Reads everything and changes nothing.
+Result<VerifyReport> VerifyCorpus(const std::string& directory, StoreReader& reader);
+
+// Mends the store, makes all indexes anew from it, and reads everything then. Takes the writer's
+// lock; nothing in this process may have the corpus open. See Corpus::Verify for errors.
+Result<VerifyReport> RepairCorpus(const std::string& directory, const VerifyOptions& options);
 
 }  // namespace embedflow
 

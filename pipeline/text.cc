@@ -228,7 +228,28 @@ std::string ToJson(const VerifyReport& report) {
   Field(&json, "vectors", report.vectors);
   json.Key("faults").BeginArray();
   for (const std::string& fault : report.faults) json.Value(fault);
-  json.EndArray().EndObject();
+  json.EndArray().Key("to_buy_again").BeginObject();
+  Field(&json, "chunks", report.to_buy_again.chunks);
+  Field(&json, "documents", report.to_buy_again.documents);
+  json.Key("ids").BeginArray();
+  for (const std::string& id : report.to_buy_again.ids) json.Value(id);
+  json.EndArray().Key("spaces").BeginArray();
+  for (const ToBuyAgain::InSpace& space : report.to_buy_again.spaces) {
+    json.BeginObject().Key("name").Value(space.space.name());
+    Field(&json, "chunks", space.chunks);
+    Field(&json, "documents", space.documents);
+    json.EndObject();
+  }
+  json.EndArray().EndObject().Key("repairs").BeginArray();
+  for (const std::string& line : report.repairs) json.Value(line);
+  json.EndArray();
+  Field(&json, "documents_dropped", report.documents_dropped);
+  json.Key("dropped_ids").BeginArray();
+  for (const std::string& id : report.dropped_ids) json.Value(id);
+  json.EndArray();
+  Field(&json, "orphans_dropped", report.orphans_dropped);
+  json.Key("next").Value(report.next);
+  json.EndObject();
   return json.Take();
 }
 

@@ -1,11 +1,15 @@
 #include "store/check.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
 #include "base/utf8.h"
 #include "store/database.h"
 #include "store/fields.h"
+#include "store/forget_space.h"
+#include "store/match_vectors.h"
 #include "store/records.h"
 #include "store/runs.h"
 #include "store/seal.h"
@@ -14,10 +18,17 @@ namespace embedflow {
 namespace {
 
 constexpr std::size_t kFaultsMax = 100;
-// Vectors read in one LMDB transaction: a writer that wants to grow its map waits for no more.
-constexpr std::size_t kSliceVectors = 1024;
 constexpr std::uint64_t kFieldRowKind = 7;
 constexpr std::size_t kReaderMapBytes = 1u << 20;
+
+// An id may stand a little behind its key where others had taken it.
+bool IsIdOf(const StoredChunkRow& chunk, std::string_view document_id) {
+  ChunkId id = FirstChunkId(ChunkKey(document_id, OrdinalOf(chunk.place), chunk.text_hash));
+  for (int probe = 0; probe < kChunkIdProbesMax; ++probe, id = NextChunkId(id)) {
+    if (id == chunk.id) return true;
+  }
+  return false;
+}
 
 class Checker {
  public:
@@ -25,18 +36,36 @@ class Checker {
       : directory_(directory), database_(database), vectors_(vectors) {}
 
   StoreCheck Run() {
-    // Each part goes on where another gives up.
+    // Before the row of totals: the writer commits first and seals then.
+    const Result<Totals> seal = Seal::Read(directory_);
+    if (!seal.ok()) Note(seal.status());
+    CheckRows();
+    if (seal.ok() && seal->commits == stored_.commits && *seal != stored_) {
+      Fault(EscapeControl(directory_) + "/" + kSealFile + ": it disagrees with the database");
+    }
+    Note(CheckVectors());
+    return std::move(check_);
+  }
+
+  StoreCheck RunOnDatabase() {
+    CheckRows();
+    return std::move(check_);
+  }
+
+ private:
+  // Each part goes on where another gives up.
+  void CheckRows() {
     Note(CheckFile());
     Note(CheckDocuments());
     Note(CheckFields());
     Note(CheckLetters());
     Note(CheckRuns());
+    Note(CheckSpaces());
+    Note(CheckSources());
+    Note(CheckMaybePaid());
     CompareTotals();
-    Note(CheckVectors());
-    return std::move(check_);
   }
 
- private:
   void Fault(const std::string& what) {
     ++check_.corrupt;
     Line(what);
@@ -54,10 +83,24 @@ class Checker {
       EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
       if (!row) break;
       if (rows.Bytes(0) != "ok") {
-        Fault(EscapeControl(database_->path()) + ": " + EscapeControl(rows.Bytes(0), 200));
+        std::string what(rows.Bytes(0));
+        std::replace(what.begin(), what.end(), '\n', ' ');
+        Fault(EscapeControl(database_->path()) + ": " + EscapeControl(what, 200));
       }
     }
+    Note(CheckNumbers());
     return CheckSchema(database_);
+  }
+
+  // What stands in the header of the file, beside its pages.
+  Status CheckNumbers() {
+    EF_ASSIGN_OR_RETURN(const std::int64_t application,
+                        database_->QueryInt("PRAGMA application_id"));
+    EF_ASSIGN_OR_RETURN(const std::int64_t version, database_->QueryInt("PRAGMA user_version"));
+    if (application != kApplicationId || version != kFormatVersion) {
+      return Damaged(*database_, "header", "it does not name this format");
+    }
+    return database_->CheckModeBytes();
   }
 
   Status CheckDocuments() {
@@ -72,6 +115,9 @@ class Checker {
       ++check_.documents;
       Note(ReadDocument(*database_, rows, &document));
       totals_.documents_sum += document.checksum();
+      for (SpaceId space = 1; space <= kSpacesMax; ++space) {
+        in_space_[static_cast<std::size_t>(space)] += document.state.spaces >> space & 1;
+      }
       EF_RETURN_IF_ERROR(CheckDocument(document));
     }
     EF_ASSIGN_OR_RETURN(const std::int64_t chunks,
@@ -128,31 +174,9 @@ class Checker {
       Note(status);
       return;
     }
-    const auto fault = [&](std::string_view what) {
-      Note(Damaged(*database_, ChunkName(chunk.place), what));
-    };
-    if (OrdinalOf(chunk.place) != ordinal) fault("one before it is missing");
-    if (!IsIdOf(chunk, document.id)) fault("its id is not the one of its text and place");
     if (!has_text) return;
-    if (chunk.begin >= chunk.end || chunk.end > text.size()) {
-      fault("it is no span of its text");
-      return;
-    }
-    const bool cuts = IsContinuation(text[chunk.begin]) ||
-                      (chunk.end < text.size() && IsContinuation(text[chunk.end]));
-    if (cuts) fault("it begins or ends inside a character");
-    if (HashContent(text.substr(chunk.begin, chunk.end - chunk.begin)) != chunk.text_hash) {
-      fault("its text is not what was embedded");
-    }
-  }
-
-  // An id may stand a little behind its key where others had taken it.
-  static bool IsIdOf(const StoredChunkRow& chunk, std::string_view document_id) {
-    ChunkId id = FirstChunkId(ChunkKey(document_id, OrdinalOf(chunk.place), chunk.text_hash));
-    for (int probe = 0; probe < kChunkIdProbesMax; ++probe, id = NextChunkId(id)) {
-      if (id == chunk.id) return true;
-    }
-    return false;
+    const std::string_view fault = FaultOfChunk(chunk, document.id, text, ordinal);
+    if (!fault.empty()) Note(Damaged(*database_, ChunkName(chunk.place), fault));
   }
 
   static std::uint64_t FieldSum(std::int64_t field, std::int64_t document) {
@@ -224,23 +248,56 @@ class Checker {
     }
   }
 
+  Status CheckSpaces() {
+    EF_ASSIGN_OR_RETURN(Statement rows, database_->Prepare(kAllSpaces));
+    for (;;) {
+      EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
+      if (!row) return {};
+      SpaceRecord space;
+      const Status status = ReadSpace(*database_, rows, &space);
+      Note(status);
+      if (status.ok() && space.documents != in_space_[static_cast<std::size_t>(space.id)]) {
+        Note(Damaged(*database_, "space " + std::to_string(space.id),
+                     "another number of documents is in it"));
+      }
+    }
+  }
+
+  Status CheckSources() {
+    EF_ASSIGN_OR_RETURN(Statement rows,
+                        database_->Prepare("SELECT source, name, checksum FROM sources"));
+    for (;;) {
+      EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
+      if (!row) return {};
+      if (SourceSum(rows.Int(0), rows.Bytes(1)) == rows.Unsigned(2)) continue;
+      Note(Damaged(*database_, "source " + std::to_string(rows.Int(0)), "its checksum is wrong"));
+    }
+  }
+
+  Status CheckMaybePaid() {
+    EF_ASSIGN_OR_RETURN(Statement rows,
+                        database_->Prepare("SELECT space, text_hash, checksum FROM maybe_paid"));
+    for (;;) {
+      EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
+      if (!row) return {};
+      ContentHash hash;
+      const bool is_hash = rows.Hash(1, &hash);
+      const auto space = static_cast<SpaceId>(rows.Int(0));
+      if (is_hash && MaybePaidSum(space, hash) == rows.Unsigned(2)) continue;
+      Note(Damaged(*database_, "maybe_paid " + hash.hex(), "its checksum is wrong"));
+    }
+  }
+
   void CompareTotals() {
-    // Before the row: the writer commits first and seals then.
-    const Result<Totals> seal = Seal::Read(directory_);
-    if (!seal.ok()) Note(seal.status());
-    Totals stored;
-    const Status status = ReadTotals(database_, &stored);
+    const Status status = ReadTotals(database_, &stored_);
     if (!status.ok()) {
       Note(status);
       return;
     }
-    if (seal.ok() && seal->commits == stored.commits && *seal != stored) {
-      Fault(EscapeControl(directory_) + "/" + kSealFile + ": it disagrees with the database");
-    }
-    totals_.commits = stored.commits;
+    totals_.commits = stored_.commits;
     totals_.documents = check_.documents;
     totals_.chunks = check_.chunks;
-    if (totals_ != stored) {
+    if (totals_ != stored_) {
       Note(Damaged(*database_, "totals", "rows are missing, extra or changed"));
     }
   }
@@ -259,14 +316,13 @@ class Checker {
       EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
       if (!row) break;
       SpaceRecord space;
-      const Status status = ReadSpace(*database_, rows, &space);
-      Note(status);
-      if (!status.ok()) continue;
+      if (!ReadSpace(*database_, rows, &space).ok()) continue;
       EF_RETURN_IF_ERROR(CheckSpace(space));
       const ContentHash key = SpaceKey(space.space);
       CheckTally(tallies, key, EscapeControl(space.space.name()));
       names.erase(key);
     }
+    EF_RETURN_IF_ERROR(AddHomeless(database_, &needy_, &check_.to_buy_again));
     // Of spaces that the database does not know: bought, and waiting for their texts.
     for (const auto& [key, name] : names) {
       CheckTally(tallies, key, name);
@@ -296,18 +352,25 @@ class Checker {
     const std::string file = EscapeControl(directory_) + "/" + kVectorFile;
     const std::string name = EscapeControl(record.space.name());
     EF_ASSIGN_OR_RETURN(const VectorSpace* space, (*vectors_)->FindSpace(record.space, false));
+    std::vector<ContentHash> gone;
     VectorMatch match;
-    match.missing = [&](std::string_view, std::uint64_t chunks, std::int64_t place) {
+    match.missing = [&](std::string_view hash, std::uint64_t chunks, std::int64_t place) {
       check_.missing_vectors += chunks;
+      gone.push_back(ContentHash::FromBytes(hash));
       Line(file + ": the vector of " + ChunkName(place) + " in " + name + " is missing");
     };
     match.orphan = [&](const ContentHash&) { ++check_.orphan_vectors; };
     match.damaged = [&](const ContentHash& hash) {
+      gone.push_back(hash);
       Fault(file + ": vector " + hash.hex() + " of " + name + ": its checksum is wrong");
     };
     EF_ASSIGN_OR_RETURN(const std::uint64_t vectors,
                         MatchVectors(database_, record.id, vectors_->get(), space, match));
     check_.vectors += vectors;
+    if (gone.empty()) return {};
+    std::sort(gone.begin(), gone.end());
+    EF_ASSIGN_OR_RETURN(const SpaceNeedy needy, FindNeedy(database_, record.id, gone));
+    AddNeedy(record.space, needy, &needy_, &check_.to_buy_again);
     return {};
   }
 
@@ -318,60 +381,36 @@ class Checker {
   Statement chunks_;
   StoreCheck check_;
   Totals totals_;  // As counted.
+  Totals stored_;
+  std::array<std::uint64_t, kSpacesMax + 1> in_space_{};  // Documents with the space's bit.
   std::uint64_t fields_sum_ = 0;
+  std::set<std::int64_t> needy_;  // Documents that need vectors that are gone.
 };
 
 }  // namespace
 
-Result<std::uint64_t> MatchVectors(Database* database, SpaceId id, VectorStore* vectors,
-                                   const VectorSpace* space, const VectorMatch& match) {
-  static_assert(kOrdinalBits == 26);
-  EF_ASSIGN_OR_RETURN(
-      Statement needed,
-      database->Prepare("SELECT c.text_hash, count(*), min(c.place) FROM chunks c JOIN documents d"
-                        " ON d.document = c.place >> 26"
-                        " WHERE (d.spaces & ?1) != 0 AND (c.dead_spaces & ?1) = 0"
-                        " GROUP BY c.text_hash ORDER BY c.text_hash"));
-  needed.BindUnsigned(SpaceBit(id));
-  EF_ASSIGN_OR_RETURN(bool more, needed.Step());
-  Status status;
-  const auto advance = [&] {
-    Result<bool> next = needed.Step();
-    if (!next.ok()) status = next.status();
-    more = next.ok() && *next;
-  };
-  const auto missing_before = [&](const ContentHash* hash) {
-    while (more && (hash == nullptr || needed.Bytes(0) < hash->view())) {
-      match.missing(needed.Bytes(0), needed.Unsigned(1), needed.Int(2));
-      advance();
-    }
-  };
-  std::uint64_t total = 0;
-  std::optional<ContentHash> after;
-  while (space != nullptr && status.ok()) {
-    EF_ASSIGN_OR_RETURN(
-        const std::size_t visited,
-        vectors->Visit(*space, &after, kSliceVectors, [&](const ContentHash& hash, bool good) {
-          missing_before(&hash);
-          if (!good) match.damaged(hash);
-          if (more && needed.Bytes(0) == hash.view()) {
-            advance();
-          } else if (status.ok()) {
-            match.orphan(hash);
-          }
-        }));
-    if (visited == 0) break;
-    total += visited;
+std::string_view FaultOfChunk(const StoredChunkRow& chunk, std::string_view document_id,
+                              std::string_view text, std::uint64_t ordinal) {
+  if (OrdinalOf(chunk.place) != ordinal) return "one before it is missing";
+  if (!IsIdOf(chunk, document_id)) return "its id is not the one of its text and place";
+  if (chunk.begin >= chunk.end || chunk.end > text.size()) return "it is no span of its text";
+  if (IsContinuation(text[chunk.begin]) ||
+      (chunk.end < text.size() && IsContinuation(text[chunk.end]))) {
+    return "it begins or ends inside a character";
   }
-  EF_RETURN_IF_ERROR(status);
-  missing_before(nullptr);
-  EF_RETURN_IF_ERROR(status);
-  return total;
+  if (HashContent(text.substr(chunk.begin, chunk.end - chunk.begin)) != chunk.text_hash) {
+    return "its text is not what was embedded";
+  }
+  return {};
 }
 
 Result<StoreCheck> CheckStore(const std::string& directory, Database* database,
                               std::shared_ptr<VectorStore>* vectors) {
   return Checker(directory, database, vectors).Run();
+}
+
+StoreCheck CheckDatabase(const std::string& directory, Database* database) {
+  return Checker(directory, database, nullptr).RunOnDatabase();
 }
 
 }  // namespace embedflow

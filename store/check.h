@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "store/records.h"
 #include "store/sqlite.h"
 #include "store/store.h"
 #include "store/vectors.h"
@@ -16,17 +17,13 @@ namespace embedflow {
 Result<StoreCheck> CheckStore(const std::string& directory, Database* database,
                               std::shared_ptr<VectorStore>* vectors);
 
-// Compares the vectors of a space with the chunks that need them, both in the order of their
-// hashes. `missing` gets a hash, how many chunks need it and the place of one; `orphan` a vector
-// that none needs; `damaged` a vector whose checksum is wrong, needed or not.
-struct VectorMatch {
-  std::function<void(std::string_view hash, std::uint64_t chunks, std::int64_t place)> missing;
-  std::function<void(const ContentHash& hash)> orphan;
-  std::function<void(const ContentHash& hash)> damaged;
-};
-// `space` may be null: no vectors. Returns how many vectors there are.
-Result<std::uint64_t> MatchVectors(Database* database, SpaceId id, VectorStore* vectors,
-                                   const VectorSpace* space, const VectorMatch& match);
+// The same for the database file alone: its format, pages and rows, but neither seal nor vectors.
+StoreCheck CheckDatabase(const std::string& directory, Database* database);
+
+// What is wrong with a chunk whose row is as it was written; empty if nothing. `text` is its
+// document's.
+std::string_view FaultOfChunk(const StoredChunkRow& chunk, std::string_view document_id,
+                              std::string_view text, std::uint64_t ordinal);
 
 }  // namespace embedflow
 

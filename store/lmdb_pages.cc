@@ -13,42 +13,16 @@
 
 #include "base/utf8.h"
 #include "store/directory.h"
+#include "store/lmdb_layout.h"
 
 namespace embedflow {
 namespace {
 
-static_assert(std::endian::native == std::endian::little && sizeof(std::size_t) == 8,
-              "the LMDB data format depends on the machine");
+using namespace lmdb_layout;
 
-// Offsets and flags of LMDB's data format version 1.
-constexpr std::uint32_t kMagic = 0xBEEFC0DE;
-constexpr std::uint32_t kDataVersion = 1;
-constexpr std::size_t kPageHeader = 16;
-constexpr std::size_t kNodeHeader = 8;
-constexpr std::size_t kTreeRecord = 48;
-constexpr std::size_t kMetaBytes = 136;
-constexpr std::uint64_t kNoRoot = ~std::uint64_t{0};
-constexpr std::uint16_t kBranchPage = 0x01;
-constexpr std::uint16_t kLeafPage = 0x02;
-constexpr std::uint16_t kOverflowPage = 0x04;
-constexpr std::uint16_t kMetaPage = 0x08;
-constexpr std::uint16_t kBigNode = 0x01;
-constexpr std::uint16_t kTreeNode = 0x02;
-constexpr std::uint16_t kIntegerKeys = 0x08;
-// The free list's flags also keep how the environment was opened: MDB_NOSUBDIR.
-constexpr std::uint16_t kSingleFile = 0x4000;
 // Deeper trees overflow LMDB's cursor stack.
 constexpr int kDepthMax = 32;
 constexpr std::uint64_t kUnwrittenPagesMax = 1u << 20;
-constexpr std::size_t kPageBytesMin = 512;
-constexpr std::size_t kPageBytesMax = 65536;
-
-template <typename T>
-T Load(const char* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
 
 LmdbMeta::Tree LoadTree(const char* at) {
   LmdbMeta::Tree tree;
@@ -59,23 +33,18 @@ LmdbMeta::Tree LoadTree(const char* at) {
   return tree;
 }
 
-// Reads `size` bytes; fewer only at the end of the file.
-Result<std::size_t> ReadAt(int fd, const std::string& path, std::uint64_t offset, char* out,
-                           std::size_t size) {
-  std::size_t done = 0;
-  while (done < size) {
-    const ssize_t got = pread(fd, out + done, size - done, static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return IoError(path, "read", errno);
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  return done;
-}
-
 Status Damage(const std::string& path, const std::string& what) {
   return Status(Code::kCorruption, EscapeControl(path) + ": " + what)
       .WithNext("embedflow verify says what is damaged");
+}
+
+// What the meta page at `offset` says; 0 if it says nothing.
+std::uint32_t LmdbVersionAt(int fd, std::size_t offset) {
+  std::array<char, kPageHeader + kMetaBytes> page;
+  const ssize_t size = pread(fd, page.data(), page.size(), static_cast<off_t>(offset));
+  if (size != static_cast<ssize_t>(page.size())) return 0;
+  const char* meta = page.data() + kPageHeader;
+  return Load<std::uint32_t>(meta) == kMagic ? Load<std::uint32_t>(meta + 4) : 0;
 }
 
 // The largest node that is kept inside a leaf page; two must fit.
@@ -153,8 +122,8 @@ class Walker {
     if (number < 2 || number >= next_page_) return Fault(number, "is outside the file");
     EF_RETURN_IF_ERROR(Own(number, 1));
     std::vector<char> page(meta_.page_bytes);
-    EF_ASSIGN_OR_RETURN(const std::size_t size,
-                        ReadAt(fd_, path_, number * meta_.page_bytes, page.data(), page.size()));
+    EF_ASSIGN_OR_RETURN(const std::size_t size, ReadLmdbBytes(fd_, path_, number * meta_.page_bytes,
+                                                              page.data(), page.size()));
     if (size < page.size()) return Fault(number, "lies behind the end of the file (truncated)");
     const char* base = page.data();
     const auto flags = Load<std::uint16_t>(base + 10);
@@ -227,8 +196,8 @@ class Walker {
     if (kind != Kind::kFree) return {};
     std::string record(data_bytes, '\0');
     EF_ASSIGN_OR_RETURN(const std::size_t size,
-                        ReadAt(fd_, path_, overflow * meta_.page_bytes + kPageHeader, record.data(),
-                               record.size()));
+                        ReadLmdbBytes(fd_, path_, overflow * meta_.page_bytes + kPageHeader,
+                                      record.data(), record.size()));
     if (size < record.size()) return Fault(overflow, "lies behind the end of the file (truncated)");
     return FreeRecord(overflow, record);
   }
@@ -244,8 +213,8 @@ class Walker {
     EF_RETURN_IF_ERROR(Own(page, count));
     if (!walk_.overflow_headers) return {};
     std::array<char, kPageHeader> header;
-    EF_ASSIGN_OR_RETURN(const std::size_t size,
-                        ReadAt(fd_, path_, page * meta_.page_bytes, header.data(), header.size()));
+    EF_ASSIGN_OR_RETURN(const std::size_t size, ReadLmdbBytes(fd_, path_, page * meta_.page_bytes,
+                                                              header.data(), header.size()));
     if (size < header.size() || Load<std::uint64_t>(header.data()) != page ||
         Load<std::uint16_t>(header.data() + 10) != kOverflowPage ||
         Load<std::uint32_t>(header.data() + 12) != count) {
@@ -312,6 +281,29 @@ class Walker {
 
 }  // namespace
 
+Result<std::size_t> ReadLmdbBytes(int fd, const std::string& path, std::uint64_t offset, char* out,
+                                  std::size_t size) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t got = pread(fd, out + done, size - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return IoError(path, "read", errno);
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+std::size_t LmdbPageBytes(int fd) {
+  std::array<char, kPageHeader + kMetaBytes> page;
+  if (pread(fd, page.data(), page.size(), 0) == static_cast<ssize_t>(page.size())) {
+    const auto told = Load<std::uint32_t>(page.data() + kPageHeader + 24);
+    const bool can_be = told >= kPageBytesMin && told <= kPageBytesMax && std::has_single_bit(told);
+    if (can_be && Load<std::uint32_t>(page.data() + kPageHeader) == kMagic) return told;
+  }
+  return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
 Result<LmdbMeta> ReadLmdbMeta(int fd, const std::string& path) {
   // The second page's place depends on the page size, which only the first page tells.
   std::array<char, kPageHeader + kMetaBytes> page;
@@ -320,17 +312,20 @@ Result<LmdbMeta> ReadLmdbMeta(int fd, const std::string& path) {
   bool found = false;
   for (const bool second : {false, true}) {
     EF_ASSIGN_OR_RETURN(const std::size_t size,
-                        ReadAt(fd, path, second ? page_bytes : 0, page.data(), page.size()));
+                        ReadLmdbBytes(fd, path, second ? page_bytes : 0, page.data(), page.size()));
     if (size < page.size()) return Damage(path, "is too short to hold vectors (truncated)");
     const char* meta = page.data() + kPageHeader;
     // LMDB takes both pages for granted once the file opens, so both must be right.
     if (Load<std::uint16_t>(page.data() + 10) != kMetaPage || Load<std::uint32_t>(meta) != kMagic) {
       return Damage(path, "does not begin as a file of vectors does");
     }
-    if (Load<std::uint32_t>(meta + 4) != kDataVersion) {
+    const auto version = Load<std::uint32_t>(meta + 4);
+    if (version != kDataVersion) {
+      // Another format has it in both pages.
+      const std::size_t other = second ? 0 : LmdbPageBytes(fd);
+      if (LmdbVersionAt(fd, other) != version) return Damage(path, "has a damaged meta page");
       return Status(Code::kUnsupported, EscapeControl(path) + " is of LMDB's data format " +
-                                            std::to_string(Load<std::uint32_t>(meta + 4)) +
-                                            ", this build knows 1");
+                                            std::to_string(version) + ", this build knows 1");
     }
     LmdbMeta one;
     one.page_bytes = Load<std::uint32_t>(meta + 24);
@@ -362,8 +357,8 @@ Status CheckBeforeDeletion(int fd, const std::string& path, std::size_t page_byt
       Load<std::uint32_t>(page + 12) == OverflowPages(value.size(), page_bytes) &&
       number < (std::uint64_t{1} << 48)) {
     std::vector<char> in_file(page_bytes);
-    EF_ASSIGN_OR_RETURN(const std::size_t size,
-                        ReadAt(fd, path, number * page_bytes, in_file.data(), in_file.size()));
+    EF_ASSIGN_OR_RETURN(const std::size_t size, ReadLmdbBytes(fd, path, number * page_bytes,
+                                                              in_file.data(), in_file.size()));
     if (size == page_bytes && std::memcmp(in_file.data(), page, page_bytes) == 0) return {};
   }
   return Damage(path, "the header of a large value's page is damaged");

@@ -57,6 +57,17 @@ struct LmdbWalk {
 // Errors: kCorruption naming `path` and the page; kIo.
 Status WalkLmdbPages(int fd, const std::string& path, const LmdbMeta& meta, const LmdbWalk& walk);
 
+// A search of every page, whatever the tree says. Calls may come for what only looks like a record.
+struct LmdbScan {
+  // A name of 32 bytes that stands where a named database would.
+  std::function<void(std::string_view name)> database = nullptr;
+  // A key of 16 bytes and its value. An error ends the search.
+  std::function<Status(std::string_view key, std::string_view value)> record = nullptr;
+  std::size_t value_bytes_max = SIZE_MAX;  // Longer values are not read.
+};
+// Errors: kIo, and those of scan.record.
+Status ScanLmdbPages(int fd, const std::string& path, const LmdbScan& scan);
+
 // OK if LMDB may delete or overwrite the entry whose value lies at `value` in the map: LMDB
 // believes the header before a large value and would free pages that are not its own. Errors:
 // kCorruption, kIo.

@@ -237,6 +237,19 @@ Status Database::ReadBlob(const char* table, const char* column, std::int64_t ro
   return Error(result, "read");
 }
 
+// Through SQLite's own descriptor: to close another one of the file would drop the locks on it.
+Status Database::CheckModeBytes() {
+  sqlite3_file* file = nullptr;
+  int result = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  char bytes[20] = {};
+  if (result == SQLITE_OK) result = file->pMethods->xRead(file, bytes, sizeof bytes, 0);
+  if (result != SQLITE_OK) return Error(result, "read");
+  constexpr char kWithWal = 2;
+  if (bytes[18] == kWithWal && bytes[19] == kWithWal) return {};
+  return Status(Code::kCorruption, EscapeControl(path_) + ": header: it asks for no WAL")
+      .WithNext("embedflow verify says what is damaged");
+}
+
 Status Database::Error(int result, std::string_view doing) {
   const std::string printable = EscapeControl(path_);
   const std::string what =

@@ -93,6 +93,10 @@ class Database {
   Status ReadBlob(const char* table, const char* column, std::int64_t row, std::uint64_t begin,
                   std::string* out);
 
+  // OK if the file's header asks for a WAL: otherwise SQLite reads the file without it, or refuses
+  // to write. Errors: kCorruption, kIo.
+  Status CheckModeBytes();
+
   const std::string& path() const { return path_; }
   sqlite3* handle() { return handle_; }
   // What a SQLite result code means to a caller.

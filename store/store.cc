@@ -5,12 +5,12 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
-#include "store/check.h"
 #include "store/commit.h"
 #include "store/database.h"
 #include "store/directory.h"
 #include "store/in_flight.h"
 #include "store/letters.h"
+#include "store/match_vectors.h"
 #include "store/reader.h"
 #include "store/runs.h"
 #include "store/seal.h"

@@ -179,6 +179,7 @@ struct StoreCheck {
   std::uint64_t orphan_vectors = 0;
   std::uint64_t corrupt = 0;
   std::vector<std::string> faults;
+  ToBuyAgain to_buy_again;  // Missing and damaged vectors that chunks need.
 };
 
 // A consistent view, opened without a lock; never blocks a writer nor is blocked by it. Every

@@ -123,7 +123,11 @@ int VectorStore::OpenDatabase(const std::string& name, bool make, unsigned int* 
 }
 
 Result<const VectorSpace*> VectorStore::FindSpace(const Space& space, bool make) {
-  const ContentHash key = SpaceKey(space);
+  return FindSpace(SpaceKey(space), static_cast<std::size_t>(space.dimensions), space.name(), make);
+}
+
+Result<const VectorSpace*> VectorStore::FindSpace(const ContentHash& key, std::size_t dimensions,
+                                                  const std::string& name, bool make) {
   {
     MutexLock lock(mu_);
     const auto found = spaces_.find(key);
@@ -141,7 +145,7 @@ Result<const VectorSpace*> VectorStore::FindSpace(const Space& space, bool make)
   if (result == MDB_NOTFOUND) return static_cast<const VectorSpace*>(nullptr);
   if (result != MDB_SUCCESS) return Error(result, make ? "write" : "read");
   auto made = std::make_unique<VectorSpace>();
-  *made = {database, key.high64(), static_cast<std::size_t>(space.dimensions), space.name(), key};
+  *made = {database, key.high64(), dimensions, name, key};
   MutexLock lock(mu_);
   return (spaces_[key] = std::move(made)).get();
 }

@@ -56,6 +56,9 @@ class VectorStore {
 
   // The space's database; null if there is none and `make` is false. Lives as long as this object.
   Result<const VectorSpace*> FindSpace(const Space& space, bool make);
+  // The same for a space of which only its key is known; `name` is for messages.
+  Result<const VectorSpace*> FindSpace(const ContentHash& space_key, std::size_t dimensions,
+                                       const std::string& name, bool make);
 
   // See Store::HasVectors, Store::PutVectors and StoreReader::ReadVector.
   Status Has(const VectorSpace& space, std::span<const ContentHash> hashes, std::span<char> found);
