@@ -38,6 +38,7 @@ const std::vector<ExitCode>& ExitCodes() {
        "the provider does not answer well; the same command goes on later"},
       {kExitDamaged, "damaged",
        "the store is damaged: verify says where, verify --repair mends what can be derived"},
+      {kExitSignalBase + SIGHUP, "hung up", "SIGHUP: as SIGINT"},
       {kExitSignalBase + SIGINT, "interrupted",
        "SIGINT: drained, committed; the same command "
        "goes on"},

@@ -21,7 +21,7 @@ inline constexpr int kExitInUse = 6;
 inline constexpr int kExitIo = 7;
 inline constexpr int kExitUnavailable = 8;
 inline constexpr int kExitDamaged = 9;
-inline constexpr int kExitSignalBase = 128;  // SIGINT: 130, SIGTERM: 143.
+inline constexpr int kExitSignalBase = 128;  // SIGHUP: 129, SIGINT: 130, SIGTERM: 143.
 
 struct ExitCode {
   int code = 0;

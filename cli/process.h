@@ -21,8 +21,9 @@ void ForbidCoreFiles();
 // Bytes of memory this process has had at most.
 std::uint64_t PeakRssBytes();
 
-// Takes SIGINT and SIGTERM from the time it is made until it is destroyed. One a process.
-// Threads: `handler` runs on a thread of its own; count() and first() may be called by any.
+// Takes SIGINT, SIGTERM and, unless the process was started to ignore it, SIGHUP from the time it
+// is made until it is destroyed. One a process. Threads: `handler` runs on a thread of its own;
+// count() and first() may be called by any.
 class StopSignals {
  public:
   // `handler` gets the signal and how many have come, this one included. The third signal ends the

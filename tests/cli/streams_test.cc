@@ -82,7 +82,7 @@ FlakyServer::Script Delayed(std::chrono::milliseconds delay) {
 }
 
 TEST_F(StreamsTest, SignalsDrainCommitAndEndWithTheirCode) {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     std::filesystem::remove_all(At("corpus"));
     Ends in;
     Ends err;

@@ -1,8 +1,10 @@
 #include "tests/fakes/program.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include <sstream>
 
 #include "base/check.h"
+#include "base/file_descriptor.h"
 
 namespace embedflow {
 namespace {
@@ -64,6 +67,15 @@ Program::~Program() {
 }
 
 void Program::Signal(int signal) { kill(pid_, signal); }
+
+bool Program::EndsWithin(std::chrono::microseconds time) const {
+  const FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  EF_CHECK(process.ok());
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+  const timespec timeout{seconds.count(), (time - seconds).count() * 1000};
+  pollfd end{process.get(), POLLIN, 0};
+  return ppoll(&end, 1, &timeout, nullptr) == 1;
+}
 
 ProgramResult Program::Wait() {
   int state = 0;

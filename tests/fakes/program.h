@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ class Program {
 
   pid_t pid() const { return pid_; }
   void Signal(int signal);
+  // Waits for its end for so long at most; true if it has ended.
+  bool EndsWithin(std::chrono::microseconds time) const;
   // Waits for its end.
   ProgramResult Wait();
 
