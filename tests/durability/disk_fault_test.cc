@@ -156,6 +156,36 @@ TEST(DiskFault, ReadOnlyFromAnyCallOn) {
   FailAtEach(fault, "", 16);
 }
 
+// One misfortune on the other: killed first, and no room while that is made good.
+TEST(DiskFault, FullWhileRecoveringFromAKill) {
+  const ScratchFolder scratch("fault_recovery");
+  const Fault fault = {"full", ENOSPC, 0, false, kTakesRoom, "free space"};
+  const std::uint64_t count = CountCalls(scratch, fault, "");
+  const std::size_t runs = TriesAll() ? 200 : 16;
+  ForEachOnThreads(runs, [&](std::size_t i) {
+    Rng rng(DurabilitySeed() + i);
+    const std::string folder = scratch.path() + "/run" + std::to_string(i);
+    std::filesystem::create_directory(folder);
+    const CrashRun run(folder, kInput);
+    DiskShimOptions kill = run.Shim();
+    kill.kill_at = 1 + rng.Below(count);
+    DiskShimOptions full = ShimFor(run, fault, "");
+    full.fail_at = 1 + rng.Below(count / 2);
+    SCOPED_TRACE("killed at call " + std::to_string(kill.kill_at) + ", then full from call " +
+                 std::to_string(full.fail_at));
+    const CrashRun::Ingested killed = run.Ingest(&kill);
+    const CrashRun::Ingested failed = run.Ingest(&full);
+    EXPECT_EQ(failed.program.exit_code,
+              failed.shim.failed > 0 && failed.outcome != "complete" ? kExitIo : kExitComplete)
+        << failed.program.err;
+    const ExportedCorpus kept = run.ExpectKept(run.Acknowledged());
+    std::set<std::string> paid = killed.bought;
+    paid.insert(failed.bought.begin(), failed.bought.end());
+    run.ExpectCompletes(kept, paid);
+    std::filesystem::remove_all(folder);
+  });
+}
+
 // The index is written last, so a sample of all calls might miss it.
 TEST(DiskFault, OnTheIndexFile) {
   FailAtEach({"full", ENOSPC, 0, false, kTakesRoom, "free space"}, ".faiss.tmp", 100);

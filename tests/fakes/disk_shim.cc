@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -14,166 +13,28 @@
 
 #include <cerrno>
 #include <cstdarg>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
+
+#include "tests/fakes/disk_shim_place.h"
 
 namespace {
 
 using embedflow::DiskCall;
 using embedflow::DiskKill;
 using embedflow::DiskPlace;
-using embedflow::DiskShimState;
 using embedflow::DiskTraceHeader;
+using embedflow::disk_shim::OfAddress;
+using embedflow::disk_shim::OfDescriptor;
+using embedflow::disk_shim::OfPath;
+using embedflow::disk_shim::Refuse;
+using embedflow::disk_shim::Settings;
+using embedflow::disk_shim::TheSettings;
+using embedflow::disk_shim::Where;
 
-constexpr std::size_t kPathMax = 1024;  // Of any path the tests use.
 constexpr std::uint64_t kPageBytes = 4096;
 constexpr int kPartsMax = 64;  // Of a writev that is cut in the middle.
 
-struct Settings {
-  char directory[kPathMax] = {};
-  std::size_t directory_bytes = 0;  // 0: the shim does nothing.
-  std::size_t parent_bytes = 0;
-  char also[kPathMax] = {};
-  const char* file = nullptr;
-  unsigned long kinds = ~0ul;
-  unsigned long kill_at = 0;
-  DiskKill kill_how = DiskKill::kBefore;
-  unsigned long fail_at = 0;
-  unsigned long fail_calls = 0;
-  int fail_with = EIO;
-  bool fail_short = false;
-  int trace = -1;
-  DiskShimState* state = nullptr;
-};
-
-Settings settings;
-pthread_once_t once = PTHREAD_ONCE_INIT;
 pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-
-unsigned long NumberOf(const char* name, unsigned long otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoul(text, nullptr, 10);
-}
-
-// A wrong setting would make tests pass that prove nothing.
-[[noreturn]] void Refuse(const char* what) {
-  std::fprintf(stderr, "disk shim: %s\n", what);
-  _exit(125);
-}
-
-void CopyPath(const char* name, char* out) {
-  const char* text = std::getenv(name);
-  if (text == nullptr) return;
-  if (text[0] != '/' || std::strlen(text) >= kPathMax) Refuse("a path is relative or too long");
-  std::strcpy(out, text);  // NOLINT(clang-analyzer-security.insecureAPI.strcpy): measured above.
-}
-
-void Initialize() {
-  CopyPath(embedflow::kDiskShimDirectory, settings.directory);
-  if (settings.directory[0] == '\0') return;
-  CopyPath(embedflow::kDiskShimAlso, settings.also);
-  settings.parent_bytes =
-      static_cast<std::size_t>(std::strrchr(settings.directory, '/') - settings.directory);
-  settings.file = std::getenv(embedflow::kDiskShimFile);
-  settings.kinds = NumberOf(embedflow::kDiskShimKinds, ~0ul);
-  settings.kill_at = NumberOf(embedflow::kDiskShimKillAt, 0);
-  settings.kill_how = static_cast<DiskKill>(NumberOf(embedflow::kDiskShimKillHow, 0));
-  settings.fail_at = NumberOf(embedflow::kDiskShimFailAt, 0);
-  settings.fail_calls = NumberOf(embedflow::kDiskShimFailCalls, 0);
-  settings.fail_with = static_cast<int>(NumberOf(embedflow::kDiskShimFailWith, EIO));
-  settings.fail_short = NumberOf(embedflow::kDiskShimFailShort, 0) != 0;
-  if (const char* trace = std::getenv(embedflow::kDiskShimTrace); trace != nullptr) {
-    settings.trace = static_cast<int>(
-        syscall(SYS_openat, AT_FDCWD, trace, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
-    if (settings.trace < 0) Refuse("the trace cannot be opened");
-  }
-  const char* state = std::getenv(embedflow::kDiskShimState);
-  const int fd = state == nullptr ? -1
-                                  : static_cast<int>(syscall(SYS_openat, AT_FDCWD, state,
-                                                             O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (fd < 0 || syscall(SYS_ftruncate, fd, sizeof(DiskShimState)) != 0) {
-    Refuse("the state cannot be opened");
-  }
-  void* map = mmap(nullptr, sizeof(DiskShimState), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (map == MAP_FAILED) Refuse("the state cannot be mapped");
-  syscall(SYS_close, fd);
-  settings.state = static_cast<DiskShimState*>(map);
-  settings.directory_bytes = std::strlen(settings.directory);
-}
-
-bool IsActive() {
-  pthread_once(&once, Initialize);
-  return settings.directory_bytes != 0;
-}
-
-// --- Where a call goes ---
-
-struct Where {
-  DiskPlace place = DiskPlace::kElsewhere;
-  char path[kPathMax] = {};
-  // Below the directory; the whole path elsewhere.
-  const char* name() const {
-    if (place != DiskPlace::kInside) return path;
-    const char* rest = path + settings.directory_bytes;
-    return *rest == '/' ? rest + 1 : rest;
-  }
-};
-
-void Classify(Where* where) {
-  const std::size_t size = settings.directory_bytes;
-  if (std::strncmp(where->path, settings.directory, size) == 0 &&
-      (where->path[size] == '\0' || where->path[size] == '/')) {
-    where->place = DiskPlace::kInside;
-  } else if (std::strlen(where->path) == settings.parent_bytes &&
-             std::strncmp(where->path, settings.directory, settings.parent_bytes) == 0) {
-    where->place = DiskPlace::kParent;
-  } else if (settings.also[0] != '\0' && std::strcmp(where->path, settings.also) == 0) {
-    where->place = DiskPlace::kAlso;
-  } else {
-    where->place = DiskPlace::kElsewhere;
-  }
-}
-
-Where OfDescriptor(int fd) {
-  Where where;
-  if (!IsActive()) return where;
-  char link[32];
-  std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  const ssize_t bytes = readlink(link, where.path, kPathMax - 1);
-  where.path[bytes < 0 ? 0 : bytes] = '\0';
-  // The kernel says so of a file without a name; which one it had matters to nobody.
-  if (char* gone = std::strstr(where.path, " (deleted)"); gone != nullptr) *gone = '\0';
-  Classify(&where);
-  return where;
-}
-
-// Absolute, without empty parts. Links and ".." are left: no test has them below the directory.
-Where OfPath(int directory, const char* path) {
-  Where where;
-  if (!IsActive()) return where;
-  std::size_t size = 0;
-  if (path[0] != '/') {
-    if (directory == AT_FDCWD) {
-      if (getcwd(where.path, kPathMax) == nullptr) return where;
-    } else {
-      where = OfDescriptor(directory);
-    }
-    size = std::strlen(where.path);
-    if (size + 1 < kPathMax) where.path[size++] = '/';
-  }
-  for (const char* at = path; *at != '\0'; ++at) {
-    if (*at == '/' && size > 0 && where.path[size - 1] == '/') continue;
-    if (size + 1 >= kPathMax) return Where();
-    where.path[size++] = *at;
-  }
-  if (size > 1 && where.path[size - 1] == '/') --size;
-  where.path[size] = '\0';
-  Classify(&where);
-  return where;
-}
-
-// --- What is done about it ---
 
 struct Record {
   explicit Record(DiskCall call) { header.call = call; }
@@ -192,7 +53,7 @@ void FillFile(int fd, Record* record) {
 }
 
 void Write(Record record, long result, std::size_t bytes) {
-  if (settings.trace < 0 || record.where.place == DiskPlace::kElsewhere) return;
+  if (TheSettings().trace < 0 || record.where.place == DiskPlace::kElsewhere) return;
   record.header.place = record.where.place;
   record.header.result = result;
   const char* name = record.where.name();
@@ -201,7 +62,8 @@ void Write(Record record, long result, std::size_t bytes) {
   record.header.second_bytes = static_cast<std::uint32_t>(std::strlen(second));
   record.header.data_bytes = record.parts == nullptr ? 0 : bytes;
   const auto put = [](const void* data, std::size_t size) {
-    if (size > 0 && syscall(SYS_write, settings.trace, data, size) != static_cast<long>(size)) {
+    if (size > 0 &&
+        syscall(SYS_write, TheSettings().trace, data, size) != static_cast<long>(size)) {
       Refuse("the trace cannot be written");
     }
   };
@@ -217,7 +79,7 @@ void Write(Record record, long result, std::size_t bytes) {
 }
 
 [[noreturn]] void Die() {
-  settings.state->killed = 1;
+  TheSettings().state->killed = 1;
   for (;;) {
     syscall(SYS_kill, getpid(), SIGKILL);
     pause();
@@ -228,11 +90,11 @@ bool Counts(const Record& record) {
   if (record.where.place != DiskPlace::kInside && record.where.place != DiskPlace::kParent) {
     return false;
   }
-  if ((settings.kinds >> static_cast<unsigned>(record.header.call) & 1) == 0) return false;
-  if (settings.file == nullptr) return true;
+  if ((TheSettings().kinds >> static_cast<unsigned>(record.header.call) & 1) == 0) return false;
+  if (TheSettings().file == nullptr) return true;
   const std::size_t size = std::strlen(record.where.path);
-  const std::size_t end = std::strlen(settings.file);
-  return size >= end && std::strcmp(record.where.path + size - end, settings.file) == 0;
+  const std::size_t end = std::strlen(TheSettings().file);
+  return size >= end && std::strcmp(record.where.path + size - end, TheSettings().file) == 0;
 }
 
 struct Verdict {
@@ -244,11 +106,12 @@ struct Verdict {
 Verdict Judge(const Record& record) {
   Verdict verdict;
   if (!Counts(record)) return verdict;
-  const std::uint64_t number = ++settings.state->calls;
-  verdict.kills = number == settings.kill_at;
-  verdict.fails = settings.fail_at != 0 && number >= settings.fail_at &&
-                  (settings.fail_calls == 0 || number < settings.fail_at + settings.fail_calls);
-  verdict.is_short = verdict.fails && settings.fail_short && number == settings.fail_at &&
+  const Settings& told = TheSettings();
+  const std::uint64_t number = ++told.state->calls;
+  verdict.kills = number == told.kill_at;
+  verdict.fails = told.fail_at != 0 && number >= told.fail_at &&
+                  (told.fail_calls == 0 || number < told.fail_at + told.fail_calls);
+  verdict.is_short = verdict.fails && told.fail_short && number == told.fail_at &&
                      record.header.call == DiskCall::kWrite;
   return verdict;
 }
@@ -261,15 +124,15 @@ long Do(Record record, Perform perform) {
   if (record.where.place == DiskPlace::kElsewhere) return perform(&record, false);
   pthread_mutex_lock(&mutex);
   const Verdict verdict = Judge(record);
-  if (verdict.kills && settings.kill_how == DiskKill::kBefore) Die();
+  if (verdict.kills && TheSettings().kill_how == DiskKill::kBefore) Die();
   long result = -1;
-  int error = settings.fail_with;
+  int error = TheSettings().fail_with;
   if (!verdict.fails || verdict.is_short) {
-    const bool is_torn = verdict.kills && settings.kill_how == DiskKill::kTorn;
+    const bool is_torn = verdict.kills && TheSettings().kill_how == DiskKill::kTorn;
     result = perform(&record, is_torn || verdict.is_short);
     error = errno;
   }
-  if (verdict.fails) ++settings.state->failed;
+  if (verdict.fails) ++TheSettings().state->failed;
   Write(record, result < 0 ? -error : result, result < 0 ? 0 : static_cast<std::size_t>(result));
   if (verdict.kills) Die();
   pthread_mutex_unlock(&mutex);
@@ -375,34 +238,6 @@ int DoTwoNames(DiskCall call, int from, const char* old_path, int to, const char
   record.second = OfPath(to, new_path);
   return static_cast<int>(Do(
       record, [&](Record*, bool) { return syscall(number, from, old_path, to, new_path, flags); }));
-}
-
-// The file that is mapped at `address`.
-Where OfAddress(const void* address) {
-  Where where;
-  if (!IsActive()) return where;
-  const int fd = static_cast<int>(syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY, 0));
-  char line[kPathMax + 128];
-  std::size_t size = 0;
-  char next = 0;
-  while (where.path[0] == '\0' && syscall(SYS_read, fd, &next, 1) == 1) {
-    if (next != '\n') {
-      if (size + 1 < sizeof line) line[size++] = next;
-      continue;
-    }
-    line[size] = '\0';
-    size = 0;
-    char* end = nullptr;
-    const unsigned long from = std::strtoul(line, &end, 16);
-    const unsigned long until = std::strtoul(end + 1, nullptr, 16);
-    const auto at = reinterpret_cast<unsigned long>(address);
-    const char* path = std::strchr(line, '/');
-    if (at < from || at >= until || path == nullptr || std::strlen(path) >= kPathMax) continue;
-    std::strcpy(where.path, path);  // NOLINT(clang-analyzer-security.insecureAPI.strcpy)
-    Classify(&where);
-  }
-  syscall(SYS_close, fd);
-  return where;
 }
 
 mode_t ModeOf(int flags, va_list list) {
