@@ -86,6 +86,8 @@ Result<RunOptions> RunOptionsOf(const Arguments& arguments, const ProviderOption
   if (arguments.Has("--metric")) {
     options.pipeline.index.metric = MetricOf(arguments.Text("--metric"));
   }
+  options.pipeline.cache_directory = arguments.Text("--cache");
+  Override(&options.pipeline.cache_bytes_max, arguments.Integer("--cache-bytes"));
   EF_ASSIGN_OR_RETURN(options.pipeline.flow, FlowOptionsOf(arguments, profile));
   for (const std::string_view name : {"--replica", "--fallback"}) {
     for (const std::string& text : arguments.All(name)) {

@@ -89,6 +89,21 @@ std::vector<Row> ChunkingAndIndex() {
   };
 }
 
+std::vector<Row> Cache() {
+  return {
+      Text("--cache", "DIR", kRuns, "Cache", "vectors that corpora and processes share")
+          .More("What another corpus has bought of the same model at the same address "
+                "is taken from there; what is bought is kept there. Made on first use. "
+                "It holds vectors of private texts: see docs/cache.md.")
+          .Default("none"),
+      Integer("--cache-bytes", "N", kRuns, "Cache", "how large it may grow", 16'777'216,
+              1'099'511'627'776)
+          .More("What was used longest ago leaves first.")
+          .Unit("bytes")
+          .Default("8589934592"),
+  };
+}
+
 std::vector<Row> SearchAndExport() {
   return {
       Integer("-k", "N", kSearch, "Search", "most hits", 1, 10'000).Default("10").Everyday(),
@@ -186,7 +201,7 @@ std::vector<Row> Output() {
 const std::vector<Option>& Options() {
   static const std::vector<Option> kOptions = [] {
     std::vector<Option> all;
-    for (const auto& rows : {CommonAndInput(), ChunkingAndIndex(), ProviderRows(),
+    for (const auto& rows : {CommonAndInput(), ChunkingAndIndex(), ProviderRows(), Cache(),
                              SearchAndExport(), SimulateRows(), Output()}) {
       for (const Row& row : rows) all.push_back(row.option());
     }

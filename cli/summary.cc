@@ -143,6 +143,13 @@ std::string Endpoints(const RunSummary& summary) {
   return text;
 }
 
+// "75 %"; 100 % is all, and 0 % is none.
+std::string Percent(double fraction) {
+  const auto percent = std::lround(fraction * 100);
+  if (percent == 100 && fraction < 1) return "99 %";
+  return percent == 0 && fraction > 0 ? "1 %" : std::to_string(percent) + " %";
+}
+
 std::string Table(const RunSummary& summary, const SummaryContext& context) {
   std::vector<Fact> documents = {{WithCommas(summary.documents.read), "read"}};
   AddIfAny(&documents, summary.documents.ingested, "in");
@@ -160,6 +167,11 @@ std::string Table(const RunSummary& summary, const SummaryContext& context) {
   AddIfAny(&chunks, summary.chunks.dead, "dead");
   text += Row("chunks", chunks);
 
+  if (const std::optional<double> hit_rate = summary.cache.hit_rate()) {
+    text += Row("cache", {{WithCommas(summary.cache.hits), "found"},
+                          {WithCommas(summary.cache.misses), "missed"},
+                          {Percent(*hit_rate), "hit rate"}});
+  }
   if (context.is_remote) {
     std::vector<Fact> requests = {{WithCommas(summary.provider.requests), "sent"}};
     AddIfAny(&requests, summary.provider.retries, "sent again");

@@ -76,7 +76,7 @@ struct Admission {
 using AdmissionPtr = std::shared_ptr<Admission>;
 
 struct Batch {
-  enum class End { kOpen, kKnown, kBought, kDead, kCancelled };
+  enum class End { kOpen, kKnown, kCached, kBought, kDead, kCancelled };
 
   std::uint64_t id = 0;
   std::vector<BatchItem> items;
@@ -109,7 +109,7 @@ struct Batch {
   Duration round_trip{};
   std::shared_ptr<ReplyReader> reader;  // Of the last attempt; fills `vectors`.
   Outcome outcome;
-  std::vector<float> vectors;      // Row i for items[i], when the outcome is kOk.
+  std::vector<float> vectors;      // Row i for items[i], when the outcome is kOk or end kCached.
   bool sent = false;               // The last attempt left this machine.
   bool maybe_paid_before = false;  // An earlier attempt may have been billed.
 

@@ -17,6 +17,8 @@ void Counters::CopyTo(RunSummary* summary) const {
   summary->chunks.embedded = embedded;
   summary->chunks.reused = reused;
   summary->chunks.dead = chunks_dead;
+  summary->cache.hits = cache_hits;
+  summary->cache.misses = cache_misses;
   summary->provider.requests = requests;
   summary->provider.retries = retries;
   summary->provider.throttled = throttled;

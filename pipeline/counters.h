@@ -22,6 +22,8 @@ struct Counters {
   Count chunks{0}, embedded{0}, reused{0}, chunks_dead{0};
   // Provider.
   Count requests{0}, retries{0}, throttled{0}, model_tokens{0}, bought_twice{0};
+  // Cache.
+  Count cache_hits{0}, cache_misses{0};
   // Conservation: admitted = settled + inside, for documents and for batches.
   Count admitted{0}, settled{0}, batches{0}, batches_settled{0};
   std::atomic<std::int64_t> in_flight{0};

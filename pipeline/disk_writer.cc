@@ -9,6 +9,23 @@
 #include "base/log.h"
 
 namespace embedflow {
+namespace {
+
+bool BringsVectors(const Batch& batch) {
+  return batch.end == Batch::End::kBought || batch.end == Batch::End::kCached;
+}
+
+// What a batch brings; it must outlive `puts`.
+void AppendPuts(const Batch& batch, const Space& space, std::vector<Store::VectorPut>* puts) {
+  const auto dimensions = static_cast<std::size_t>(space.dimensions);
+  EF_CHECK(batch.vectors.size() == batch.items.size() * dimensions);
+  for (std::size_t i = 0; i < batch.items.size(); ++i) {
+    puts->push_back({batch.items[i].text_hash(),
+                     std::span<const float>(batch.vectors).subspan(i * dimensions, dimensions)});
+  }
+}
+
+}  // namespace
 
 DiskWriter::DiskWriter(RunState& run, Indexer* indexer, DiskWriterSinks sinks,
                        std::function<Progress()> sample)
@@ -89,11 +106,13 @@ void DiskWriter::Process(const std::vector<BatchPtr>& group) {
     run_.Fail(put);
     // Not one vector of the group is in.
     for (const BatchPtr& batch : group) {
-      if (batch->end == Batch::End::kBought) batch->end = Batch::End::kCancelled;
+      if (BringsVectors(*batch)) batch->end = Batch::End::kCancelled;
     }
   }
   for (const BatchPtr& batch : group) Resolve(*batch);
   if (const Status commit = Commit(); !commit.ok()) run_.Fail(commit);
+  // After the acknowledgement, which it would hold up; before the vectors leave.
+  if (run_.cache != nullptr) PutIntoCache(group);
   // The documents leave with the last batch of their group; which one does not matter.
   group.back()->finished = std::move(finished_);
   finished_.clear();
@@ -101,27 +120,24 @@ void DiskWriter::Process(const std::vector<BatchPtr>& group) {
 }
 
 Status DiskWriter::PutVectors(const std::vector<BatchPtr>& group) {
-  const auto dimensions = static_cast<std::size_t>(run_.space.space.dimensions);
   std::vector<Store::VectorPut> puts;
+  std::uint64_t bought = 0;
   for (const BatchPtr& batch : group) {
-    if (batch->end != Batch::End::kBought) continue;
-    EF_CHECK(batch->vectors.size() == batch->items.size() * dimensions);
-    for (std::size_t i = 0; i < batch->items.size(); ++i) {
-      const BatchItem& item = batch->items[i];
-      puts.push_back({item.text_hash(),
-                      std::span<const float>(batch->vectors).subspan(i * dimensions, dimensions)});
-    }
+    if (!BringsVectors(*batch)) continue;
+    AppendPuts(*batch, run_.space.space, &puts);
+    if (batch->end == Batch::End::kBought) bought += batch->items.size();
   }
   if (puts.empty() || run_.store_failed) return run_.store_failed ? run_.failure() : Status();
   EF_ASSIGN_OR_RETURN(const std::uint64_t already,
                       run_.corpus_store.PutVectors(run_.space.id, puts));
-  run_.counters.embedded += puts.size() - already;
+  const std::uint64_t bought_before = std::min(already, bought);
+  run_.counters.embedded += bought - bought_before;
   std::uint64_t maybe_twice = 0;
   for (const BatchPtr& batch : group) {
     if (batch->end == Batch::End::kBought) maybe_twice += ClearInFlight(*batch);
   }
-  if (run_.in_flight) maybe_twice += run_.in_flight->TakeOver(puts.size() - maybe_twice);
-  run_.counters.bought_twice += std::max(already, maybe_twice);
+  if (run_.in_flight) maybe_twice += run_.in_flight->TakeOver(bought - maybe_twice);
+  run_.counters.bought_twice += std::max(bought_before, maybe_twice);
   return {};
 }
 
@@ -134,6 +150,14 @@ std::uint64_t DiskWriter::ClearInFlight(Batch& batch) {
     if (is_known || batch.maybe_paid_before) ++maybe_twice;
   }
   return maybe_twice;
+}
+
+void DiskWriter::PutIntoCache(const std::vector<BatchPtr>& group) {
+  std::vector<Store::VectorPut> puts;
+  for (const BatchPtr& batch : group) {
+    if (batch->end == Batch::End::kBought) AppendPuts(*batch, run_.space.space, &puts);
+  }
+  run_.cache->Put(run_.cache_space, puts);
 }
 
 void DiskWriter::Resolve(Batch& batch) {
@@ -152,6 +176,8 @@ void DiskWriter::ResolveChunk(const Claimed& chunk, const Batch& batch, bool own
   switch (batch.end) {
     case Batch::End::kBought:
       if (owner) ++document.bought;
+      break;
+    case Batch::End::kCached:
       break;
     case Batch::End::kDead: {
       row.dead = true;

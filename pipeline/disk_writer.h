@@ -54,6 +54,8 @@ class DiskWriter {
   // The batch's vectors are durable: none of its texts is in flight any more. Returns how many of
   // them may have been paid for before.
   std::uint64_t ClearInFlight(Batch& batch) EF_REQUIRES(role_);
+  // What was bought, for other corpora.
+  void PutIntoCache(const std::vector<BatchPtr>& group) EF_REQUIRES(role_);
   void Resolve(Batch& batch) EF_REQUIRES(role_);
   void ResolveChunk(const Claimed& chunk, const Batch& batch, bool owner) EF_REQUIRES(role_);
   Status Commit() EF_REQUIRES(role_);

@@ -130,7 +130,9 @@ AdmissionPtr Graph::Nodes::Chunk(const AdmissionPtr& admission) {
 void Graph::Nodes::Lookup(const AdmissionPtr& admission, LookupNode::output_ports_type& ports) {
   Guard(run, "lookup", admission, [&] {
     std::vector<DocumentPtr> finished;
-    bodies.Lookup(*admission, &finished);
+    std::vector<BatchPtr> cached;
+    bodies.Lookup(*admission, &finished, &cached);
+    for (const BatchPtr& batch : cached) Send(std::get<1>(ports), batch);
     if (!finished.empty()) {
       const BatchPtr batch = bodies.NewBatch();
       batch->end = Batch::End::kKnown;

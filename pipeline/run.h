@@ -18,6 +18,7 @@
 #include "stages/claims.h"
 #include "store/in_flight.h"
 #include "store/store.h"
+#include "store/vector_cache.h"
 
 namespace embedflow {
 
@@ -50,6 +51,9 @@ class RunState {
   std::int64_t run = 0;
   // By Origin::input: the numbers of the source's inputs, see Store::AddSources.
   std::vector<std::int64_t> sources;
+  // Vectors of other corpora; null: none.
+  std::shared_ptr<VectorCache> cache;
+  CacheSpace cache_space;
   TimePoint started{};
   // Names what is sent until it is durable. Null for an in-process provider, which is not paid.
   std::unique_ptr<InFlight> in_flight;

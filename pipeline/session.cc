@@ -10,6 +10,7 @@
 #include "corpus/index_keeper.h"
 #include "corpus/provider_record.h"
 #include "pipeline/canary.h"
+#include "pipeline/shared_cache.h"
 #include "pipeline/sync.h"
 
 namespace embedflow {
@@ -58,14 +59,15 @@ bool DecodesWhileItArrives(const Dialect& dialect) {
 // and as dirty pages; and the rest, which does not grow: code, caches, read buffers, what malloc
 // keeps (measured: 2 GB of JSON Lines, 2.3 million chunks of 512 dimensions, peaked at 239 MB where
 // this says 256 MiB).
-std::size_t MemoryBoundBytes(const Provider& provider, const FlowOptions& flow) {
+std::size_t MemoryBoundBytes(const Provider& provider, const FlowOptions& flow, bool has_cache) {
   constexpr std::size_t kFixedBytes = 176u << 20;
   constexpr std::size_t kReplyFactor = 8;
   const Dialect* dialect = provider.dialect();
   const std::size_t replies = dialect == nullptr || DecodesWhileItArrives(*dialect)
                                   ? 0
                                   : kReplyFactor * flow.admitted_bytes_max;
-  return kFixedBytes + flow.admitted_bytes_max + replies + 2 * DiskWriter::kGroupBytes;
+  return kFixedBytes + flow.admitted_bytes_max + replies + 2 * DiskWriter::kGroupBytes +
+         (has_cache ? kCacheMemoryBytes : 0);
 }
 
 RunOutcome OutcomeOf(const Status& status, const RunSummary& summary) {
@@ -193,6 +195,7 @@ Status Session::Begin(Source* the_source, std::optional<StoredDocuments::Which> 
   }
   EF_RETURN_IF_ERROR(CheckEndpoints());
   EF_RETURN_IF_ERROR(BeginRun(the_source));
+  OpenSharedCache(run_);
   EF_ASSIGN_OR_RETURN(source_reader_, run_.corpus_store.NewReader());
   if (run_.space.index_kind != "none") {
     EF_ASSIGN_OR_RETURN(std::unique_ptr<StoreReader> reader, run_.corpus_store.NewReader());
@@ -228,7 +231,8 @@ Status Session::Begin(Source* the_source, std::optional<StoredDocuments::Which> 
   if (abort) transport_->Abort();
   Log(LogLevel::kInfo,
       "memory besides the index stays below " +
-          std::to_string(MemoryBoundBytes(*run_.provider, run_.options.flow) >> 20) +
+          std::to_string(
+              MemoryBoundBytes(*run_.provider, run_.options.flow, run_.cache != nullptr) >> 20) +
           " MiB: " + std::to_string(run_.options.flow.admitted_bytes_max >> 20) + " MiB admitted" +
           (graph_->dispatcher() == nullptr
                ? ""
@@ -338,6 +342,7 @@ Status Session::End() {
   transport_.reset();
   // The last tick may have put a flush.
   graph_->WaitIdle();
+  run_.cache.reset();
   if (status.ok() && stopped) {
     status = Status(Code::kCancelled, "stopped on request")
                  .WithNext("the same command goes on from here");

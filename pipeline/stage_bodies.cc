@@ -93,7 +93,8 @@ void StageBodies::Chunk(Admission& admission) {
   }
 }
 
-void StageBodies::Lookup(Admission& admission, std::vector<DocumentPtr>* finished) {
+void StageBodies::Lookup(Admission& admission, std::vector<DocumentPtr>* finished,
+                         std::vector<BatchPtr>* cached) {
   const auto arrived = [&](const DocumentPtr& document) {
     if (document->waiting.fetch_sub(1, std::memory_order_acq_rel) == 1)
       finished->push_back(document);
@@ -121,7 +122,40 @@ void StageBodies::Lookup(Admission& admission, std::vector<DocumentPtr>* finishe
     for (const Claimed& waiter : run_.claims.Release(hashes[i])) arrived(waiter.document);
     arrived(claimed[i].document);
   }
+  if (run_.cache != nullptr) TakeCached(&admission.to_buy, cached);
   for (const DocumentPtr& document : admission.documents) arrived(document);
+}
+
+void StageBodies::TakeCached(std::vector<BatchItem>* to_buy, std::vector<BatchPtr>* cached) {
+  // A batch is stored whole, so a document of many chunks makes several.
+  constexpr std::size_t kTextsMax = 1024;
+  std::vector<BatchItem> missing;
+  std::vector<ContentHash> hashes;
+  std::vector<char> found;
+  for (std::size_t begin = 0; begin < to_buy->size() && !run_.cache->is_off(); begin += kTextsMax) {
+    const auto part =
+        std::span(*to_buy).subspan(begin, std::min(kTextsMax, to_buy->size() - begin));
+    hashes.clear();
+    for (const BatchItem& item : part) hashes.push_back(item.text_hash());
+    found.resize(part.size());
+    std::vector<float> rows;
+    const std::size_t hits = run_.cache->Find(run_.cache_space, hashes, found, &rows);
+    run_.counters.cache_hits += hits;
+    run_.counters.cache_misses += part.size() - hits;
+    if (hits == 0) continue;
+    const BatchPtr batch = NewBatch();
+    batch->end = Batch::End::kCached;
+    batch->vectors = std::move(rows);
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      if (found[i]) batch->items.push_back(std::move(part[i]));
+    }
+    cached->push_back(batch);
+  }
+  if (cached->empty()) return;
+  for (BatchItem& item : *to_buy) {
+    if (item.document != nullptr) missing.push_back(std::move(item));
+  }
+  *to_buy = std::move(missing);
 }
 
 BatchPtr StageBodies::NewBatch() {

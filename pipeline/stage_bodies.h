@@ -41,9 +41,11 @@ class StageBodies {
 
   // Fills the documents' chunks and hashes.
   void Chunk(Admission& admission);
-  // Claims the texts and asks the store for them; leaves in to_buy what must be bought. Appends the
-  // documents that need nothing more, of this admission or another, to `finished`.
-  void Lookup(Admission& admission, std::vector<DocumentPtr>* finished);
+  // Claims the texts and asks the store for them, then the cache; leaves in to_buy what must be
+  // bought. Appends the documents that need nothing more, of this admission or another, to
+  // `finished`, and texts whose vectors the cache has to `cached`, a batch for each part of them.
+  void Lookup(Admission& admission, std::vector<DocumentPtr>* finished,
+              std::vector<BatchPtr>* cached);
   // Adds to_buy to the open batch, or closes it if the admission is a flush. Appends batches that
   // are closed.
   void Pack(const Admission& admission, std::vector<BatchPtr>* closed);
@@ -69,6 +71,7 @@ class StageBodies {
   void Settle(Batch& batch);
 
  private:
+  void TakeCached(std::vector<BatchItem>* to_buy, std::vector<BatchPtr>* cached);
   void CloseOpen(std::vector<BatchPtr>* closed);
   void Embed(const Embedder& embedder, Batch& batch);
   void CountAttempt(const Batch& batch);

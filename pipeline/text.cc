@@ -180,6 +180,11 @@ std::string ToJson(const RunSummary& summary) {
   Field(&json, "reused", summary.chunks.reused);
   Field(&json, "dead", summary.chunks.dead);
   json.EndObject();
+  json.Key("cache").BeginObject();
+  Field(&json, "hits", summary.cache.hits);
+  Field(&json, "misses", summary.cache.misses);
+  FieldOrNull(&json, "hit_rate", summary.cache.hit_rate());
+  json.EndObject();
   json.Key("provider").BeginObject();
   Field(&json, "requests", summary.provider.requests);
   Field(&json, "retries", summary.provider.retries);

@@ -208,8 +208,9 @@ int CacheTransaction::PutPieces(const ContentHash& key, std::string_view bytes) 
 // LMDB frees the page whose number stands in a large value's header. A page that was written to the
 // place of another is whole, but has the other's number.
 bool CacheTransaction::IsOnItsPage(std::string_view piece) const {
+  // Smaller ones lie in a leaf, which may be a copy outside the map.
+  if (piece.size() <= page_bytes_ / 2) return true;
   const auto offset = static_cast<std::uint64_t>(piece.data() - map_begin_);
-  if (offset % page_bytes_ != kLmdbPageHeader) return true;  // Inside a leaf.
   std::uint64_t number;
   std::memcpy(&number, piece.data() - kLmdbPageHeader, sizeof number);
   return number == offset / page_bytes_;

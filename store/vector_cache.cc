@@ -18,8 +18,9 @@
 namespace embedflow {
 namespace {
 
-// As in VectorStore: after this many records the map's pages are given back.
-constexpr std::uint64_t kTouchedRecordsMax = 512;
+// After this many records have been found the map's pages are given back: they would count as this
+// process's memory. A record takes four reads at random, and Linux maps 64 KiB around each.
+constexpr std::uint64_t kTouchedRecordsMax = 256;
 // Records found that are remembered until the next Put: 65,536 keys are a few MiB.
 constexpr std::size_t kUsedMax = 65536;
 // Fewer than these are not worth a transaction of their own.
@@ -41,9 +42,9 @@ ContentHash RecordKey(const CacheSpace& space, const ContentHash& text_hash) {
 
 }  // namespace
 
-CacheSpace CacheSpace::Of(const Space& space, std::string_view base_url) {
+CacheSpace CacheSpace::Of(const Space& space, std::string_view address) {
   const ContentHash key = SpaceKey(space);
-  const std::array<std::string_view, 2> parts = {key.view(), base_url};
+  const std::array<std::string_view, 2> parts = {key.view(), address};
   return {HashContent(parts), static_cast<std::size_t>(space.dimensions)};
 }
 

@@ -32,7 +32,8 @@ namespace embedflow {
 // Whose vectors are looked for. Vectors of different spaces never meet, nor do those of servers at
 // different addresses: a server of one's own may call any model by any name.
 struct CacheSpace {
-  static CacheSpace Of(const Space& space, std::string_view base_url);
+  // `address`: where requests for it go, empty for a provider in this process.
+  static CacheSpace Of(const Space& space, std::string_view address);
   ContentHash key;
   std::size_t dimensions = 0;
 };
@@ -44,8 +45,11 @@ struct VectorCacheOptions {
   // How long a process waits for others that open the cache or write to it.
   std::chrono::milliseconds turn_wait{2000};
 };
+// What an open cache may hold in memory: pages of the map that were read, 64 KiB around each, until
+// they are given back; what a transaction changes; and which records were used.
+inline constexpr std::size_t kCacheMemoryBytes = 104u << 20;
 inline constexpr std::uint64_t kCacheBytesMin = std::uint64_t{16} << 20;
-inline constexpr std::uint64_t kCacheBytesMax = std::uint64_t{1} << 45;
+inline constexpr std::uint64_t kCacheBytesMax = std::uint64_t{1} << 40;
 
 // Several processes may use one cache at once; in a process all users of a directory share one
 // object. A process that is killed leaves it usable.

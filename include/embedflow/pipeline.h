@@ -1,8 +1,8 @@
 // The dataflow: documents in, committed and indexed vectors out.
 //
 // Two ways in. Pull: Run(source) reads a Source to its end. Push, for programs that already have a
-// loop of their own: Start(), Push() a document at a time, Finish(). Backfill() and RetryDead() take
-// documents that the corpus holds. A Pipeline serves one run.
+// loop of their own: Start(), Push() a document at a time, Finish(). Backfill() and RetryDead()
+// take documents that the corpus holds. A Pipeline serves one run.
 #ifndef EMBEDFLOW_PIPELINE_H_
 #define EMBEDFLOW_PIPELINE_H_
 
@@ -61,6 +61,11 @@ struct RunSummary {
   struct Cache {
     std::uint64_t hits = 0;
     std::uint64_t misses = 0;
+    // In [0, 1]. Unset: it was never asked.
+    std::optional<double> hit_rate() const {
+      if (hits + misses == 0) return std::nullopt;
+      return static_cast<double>(hits) / static_cast<double>(hits + misses);
+    }
   } cache;
   // One entry an endpoint, the provider's own first. In-process providers have none.
   struct Endpoint {
@@ -128,14 +133,15 @@ struct PipelineOptions {
   // Admitted once their vectors of a few canary texts point where the provider's own do; else the
   // run ends with the word space_mismatch before anything is bought.
   std::vector<EndpointOptions> endpoints;
-  // Deletes the documents that an earlier run read from one of the source's inputs and that this run
-  // did not find there any more: only after a complete scan of all inputs without a bad record.
+  // Deletes the documents that an earlier run read from one of the source's inputs and that this
+  // run did not find there any more: only after a complete scan of all inputs without a bad record.
   // Needs a source with inputs().
   bool sync = false;
   // Called with how many documents are gone, before any of them is deleted. An error ends the run,
   // and nothing is deleted. Empty: they are deleted.
   std::function<Status(std::uint64_t gone)> before_deleting;
-  // A directory with vectors that corpora and processes share. Empty: none.
+  // A directory with vectors that corpora and processes share (docs/cache.md). Trouble with it is a
+  // warning and never ends a run. The built-in provider does not use it. Empty: none.
   std::string cache_directory;
   std::uint64_t cache_bytes_max = std::uint64_t{8} << 30;  // In [16 MiB, 1 TiB].
   // Seeds the jitter of retries.

@@ -195,6 +195,7 @@ TEST(IngestOptions, TableDefaultsAreTheLibrarys) {
   EXPECT_EQ(text("--chunk-size"), std::to_string(ChunkerOptions{}.size_tokens));
   EXPECT_TRUE(text("--chunk-overlap").starts_with(std::to_string(ChunkerOptions{}.overlap_tokens)));
   EXPECT_EQ(text("--max-document-bytes"), std::to_string(FileSourceOptions{}.document_bytes_max));
+  EXPECT_EQ(text("--cache-bytes"), std::to_string(PipelineOptions{}.cache_bytes_max));
   EXPECT_EQ(text("--index"), IndexOptions{}.kind);
   EXPECT_EQ(text("--provider"), ProviderOptions{}.name);
   EXPECT_EQ(text("--id-field"), FileSourceOptions{}.id_field);
@@ -262,7 +263,11 @@ TEST(IngestOptions, ProfileValuesHoldUnlessOverridden) {
                                                   "--text-field",
                                                   "body",
                                                   "--max-document-bytes",
-                                                  "1000"});
+                                                  "1000",
+                                                  "--cache",
+                                                  "shared",
+                                                  "--cache-bytes",
+                                                  "20000000"});
   ASSERT_TRUE(given.ok()) << given.status().ToString();
   const FlowOptions& flow = given->run.pipeline.flow;
   EXPECT_EQ(flow.timeout, std::chrono::milliseconds(2500));
@@ -287,6 +292,9 @@ TEST(IngestOptions, ProfileValuesHoldUnlessOverridden) {
   EXPECT_EQ(given->source.id_field, "key");
   EXPECT_EQ(given->source.text_field, "body");
   EXPECT_EQ(given->source.document_bytes_max, 1000u);
+  EXPECT_EQ(plain->run.pipeline.cache_directory, "");
+  EXPECT_EQ(given->run.pipeline.cache_directory, "shared");
+  EXPECT_EQ(given->run.pipeline.cache_bytes_max, 20'000'000u);
   EXPECT_TRUE(given->run.pipeline.Validate().ok());
   EXPECT_TRUE(given->source.Validate().ok());
 }

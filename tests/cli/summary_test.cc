@@ -136,6 +136,18 @@ TEST(Summary, JsonHasEveryServer) {
           R"("learnt_tokens_max":null}]},"cost_usd":)"));
 }
 
+TEST(Summary, TheCachesHitRateIsSaidWhereThereIsOne) {
+  RunSummary summary = Done();
+  EXPECT_THAT(SummaryText(summary, Context()), Not(HasSubstr("  cache")));
+  EXPECT_THAT(ToJson(summary), HasSubstr(R"("cache":{"hits":0,"misses":0,"hit_rate":null},)"));
+  summary.cache = {.hits = 3'000, .misses = 1'000};
+  EXPECT_THAT(SummaryText(summary, Context()),
+              HasSubstr("  cache              3,000 found          1,000 missed          75 % hit "
+                        "rate\n"));
+  EXPECT_THAT(ToJson(summary),
+              HasSubstr(R"("cache":{"hits":3000,"misses":1000,"hit_rate":0.75},)"));
+}
+
 TEST(Summary, NothingNewSaysSo) {
   RunSummary summary;
   summary.outcome = RunOutcome::kComplete;
