@@ -81,7 +81,8 @@ TEST_F(ProgramTest, SearchFindsFiltersAndSaysJson) {
   const auto hits = JsonMap::Of(json.out);
   EXPECT_EQ(KeysOf(hits),
             "hits[0].begin hits[0].chunk_id hits[0].document_id hits[0].end hits[0].metadata.lang "
-            "hits[0].metadata.n hits[0].ordinal hits[0].rank hits[0].score hits[0].text");
+            "hits[0].metadata.n hits[0].ordinal hits[0].rank hits[0].score hits[0].text "
+            "space");
   EXPECT_EQ(hits.at("hits[0].document_id"), "\"a\"");
   EXPECT_EQ(hits.at("hits[0].metadata.n"), "1.10");
   EXPECT_EQ(hits.at("hits[0].text"), "\"the quick brown fox\"");
@@ -91,8 +92,9 @@ TEST_F(ProgramTest, SearchFindsFiltersAndSaysJson) {
   EXPECT_EQ(LinesOf(text.out).size(), 2u) << text.out;
   EXPECT_THAT(text.out, HasSubstr("  b  chunk 0\n   der schnelle braune Fuchs\n"));
   EXPECT_THAT(text.err, HasSubstr("1 of 3 in "));
-  EXPECT_EQ(JsonMap::Of(Run({"search", At("corpus"), "q", "--json", "--filter", "zz=1"}).out),
-            (std::map<std::string, std::string>{{"hits", "[]"}}));
+  EXPECT_EQ(
+      JsonMap::Of(Run({"search", At("corpus"), "q", "--json", "--filter", "zz=1"}).out),
+      (std::map<std::string, std::string>{{"hits", "[]"}, {"space", "\"builtin/hash-v1/512\""}}));
   // The provider named is the one the space was made with.
   EXPECT_EQ(Run({"search", At("corpus"), "fox", "--provider", "builtin"}).exit_code, 0);
   EXPECT_EQ(Run({"search", At("corpus"), "--", "-k"}).exit_code, 0);

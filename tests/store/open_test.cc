@@ -99,6 +99,7 @@ TEST(OpenStore, ModesAreExactUnderAnyUmask) {
                                                         {"corpus.sqlite", 0600},
                                                         {"corpus.sqlite-shm", 0600},
                                                         {"corpus.sqlite-wal", 0600},
+                                                        {"in_flight", 0600},
                                                         {"vectors.lmdb", 0600},
                                                         {"vectors.lmdb-lock", 0600}}));
       struct stat status;
