@@ -29,7 +29,7 @@ const std::vector<ExitCode>& ExitCodes() {
       {kExitFailed, "failed",
        "failed: an error of this machine or this configuration; nothing acknowledged is lost"},
       {kExitUsage, "usage", "usage: the command line is wrong; nothing was done"},
-      {kExitPartial, "some records failed", "finished, but something is in the dead letters"},
+      {kExitPartial, "some failed", "finished, but something is in the dead letters"},
       {kExitRefused, "provider refuses",
        "the provider refuses: key, access or quota; the same command goes on later"},
       {kExitInUse, "in use", "another process writes the corpus; nothing was sent"},

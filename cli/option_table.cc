@@ -47,7 +47,8 @@ std::vector<Row> CommonAndInput() {
       Flag("--sync", kIngest, "Input", "delete documents that the inputs no longer hold")
           .More("Those that an earlier run read from one of these inputs, and that this run did "
                 "not find there: after a complete scan without a bad record, with their number "
-                "printed first. Documents of other inputs stay."),
+                "printed first. Documents of other inputs stay.")
+          .Everyday(),
       Flag("--dry-run", kIngest, "Input", "say what is new, changed and gone; send nothing")
           .More("Reads the inputs and compares them with the corpus; writes nothing either."),
       Integer("--max-document-bytes", "N", kIngest, "Input", "longer records become dead letters",
