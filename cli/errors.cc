@@ -30,7 +30,7 @@ const std::vector<ExitCode>& ExitCodes() {
        "failed: an error of this machine or this configuration; nothing acknowledged is lost"},
       {kExitUsage, "usage", "usage: the command line is wrong; nothing was done"},
       {kExitPartial, "some failed", "finished, but something is in the dead letters"},
-      {kExitRefused, "provider refuses",
+      {kExitRefused, "refused",
        "the provider refuses: key, access or quota; the same command goes on later"},
       {kExitInUse, "in use", "another process writes the corpus; nothing was sent"},
       {kExitIo, "disk", "disk or other input and output error; goes on once mended"},
@@ -39,7 +39,7 @@ const std::vector<ExitCode>& ExitCodes() {
       {kExitDamaged, "damaged",
        "the store is damaged: verify says where, verify --repair mends what can be derived"},
       {kExitSignalBase + SIGHUP, "hung up", "SIGHUP: as SIGINT"},
-      {kExitSignalBase + SIGINT, "interrupted",
+      {kExitSignalBase + SIGINT, "interrupt",
        "SIGINT: drained, committed; the same command "
        "goes on"},
       {kExitSignalBase + SIGTERM, "terminated", "SIGTERM: the same"},
