@@ -101,7 +101,7 @@ Status Corpus::ForEachChunk(const std::string& space,
             return Status(Code::kCorruption, "chunk " + std::to_string(scan.id) + " of document " +
                                                  EscapeControl(scan.document_id, 200) +
                                                  " has no vector")
-                .WithNext("embedflow verify " + rep_->directory + " says what is missing");
+                .WithNext("embedflow verify " + EscapeControl(rep_->directory) + " --repair");
           }
           chunk.embedding = vector;
         }

@@ -88,9 +88,11 @@ Status Indexer::Take(const IndexJob& job) {
     if (index_->Get(job.added[i], vector)) continue;
     EF_ASSIGN_OR_RETURN(const bool found,
                         reader_->ReadVector(run_.space.id, job.text_hashes[i], vector));
-    if (!found)
-      return {Code::kCorruption,
-              "a committed chunk has no vector: " + std::to_string(job.added[i])};
+    if (!found) {
+      return Status(Code::kCorruption,
+                    "a committed chunk has no vector: " + std::to_string(job.added[i]))
+          .WithNext("embedflow verify " + directory_ + " --repair");
+    }
     ids.push_back(job.added[i]);
     vectors.insert(vectors.end(), vector.begin(), vector.end());
     if (ids.size() < kGroup) continue;

@@ -162,6 +162,10 @@ Result<std::optional<DocumentRow>> Committer::Find(std::string_view id) {
   DocumentRow row;
   EF_RETURN_IF_ERROR(ReadDocument(writer_->database(), find_document_, &row));
   find_document_.Reset();
+  // A damaged index may lead to another row.
+  if (row.id != id) {
+    return Damaged(writer_->database(), DocumentName(row.number), "an index leads to it wrongly");
+  }
   return std::optional<DocumentRow>(std::move(row));
 }
 

@@ -69,6 +69,7 @@ class Committer {
                      std::vector<char>* is_new, std::vector<ChunkId>* removed);
   Status ReadOldChunks(const DocumentRow& old);
   Status InsertChunk(StoredChunkRow* row, const ContentHash& key);
+  Status CheckHolder(ChunkId id, const ContentHash& key);
   Status DeleteChunk(const StoredChunkRow& row);
   Status UpdateChunk(const StoredChunkRow& old, const StoredChunkRow& row);
   Status WriteDocument(const CommitGroup& group, const Change& change);

@@ -98,11 +98,25 @@ Status Committer::InsertChunk(StoredChunkRow* row, const ContentHash& key) {
       writer_->totals().chunks_sum += checksum;
       return {};
     }
+    EF_RETURN_IF_ERROR(CheckHolder(row->id, key));
     Log(LogLevel::kInfo, "chunk id " + std::to_string(row->id) + " is taken; " +
                              ChunkName(row->place) + " gets the next");
     row->id = NextChunkId(row->id);
   }
   return Status(Code::kInternal, "no chunk id is free for " + ChunkName(row->place));
+}
+
+// Another chunk with the same id is as good as impossible; the same chunk is not, where a damaged
+// page of an index hides a document, which is then taken for a new one.
+Status Committer::CheckHolder(ChunkId id, const ContentHash& key) {
+  Database& database = writer_->database();
+  EF_ASSIGN_OR_RETURN(Statement find, database.Prepare(kChunkById));
+  EF_ASSIGN_OR_RETURN(const bool found, find.Bind(id).Step());
+  StoredChunkRow chunk;
+  if (found) EF_RETURN_IF_ERROR(ReadChunk(database, find, &chunk));
+  EF_ASSIGN_OR_RETURN(const std::optional<DocumentRow> holder, FindNumber(DocumentOf(chunk.place)));
+  if (holder && ChunkKey(holder->id, OrdinalOf(chunk.place), chunk.text_hash) != key) return {};
+  return Damaged(database, ChunkName(chunk.place), "an index does not lead to it or its document");
 }
 
 Status Committer::DeleteChunk(const StoredChunkRow& row) {

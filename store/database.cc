@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "store/directory.h"
 #include "store/schema.h"
+#include "store/vector_salvage.h"
 
 namespace embedflow {
 namespace {
@@ -24,7 +25,7 @@ Status CheckFormat(Database* database) {
   const std::string printable = EscapeControl(database->path());
   EF_ASSIGN_OR_RETURN(const std::int64_t application, database->QueryInt("PRAGMA application_id"));
   if (application != kApplicationId) {
-    return Status(Code::kCorruption, printable + " is not a database of embedflow");
+    return Damage(database->path(), "it is not a database of embedflow");
   }
   EF_ASSIGN_OR_RETURN(const std::int64_t version, database->QueryInt("PRAGMA user_version"));
   if (version > kFormatVersion) {
@@ -35,8 +36,8 @@ Status CheckFormat(Database* database) {
         .WithNext("use the embedflow that wrote it, or a newer one");
   }
   if (version < 1) {
-    return Status(Code::kCorruption, printable + " has format version " + std::to_string(version) +
-                                         ", which never was");
+    return Damage(database->path(),
+                  "it has format version " + std::to_string(version) + ", which never was");
   }
   EF_RETURN_IF_ERROR(CheckSchema(database, static_cast<int>(version)));
   if (version == kFormatVersion) return {};
@@ -55,12 +56,9 @@ Status CheckSeal(const std::string& directory, Database* database, const Result<
     return {};
   }
   if (seal->commits <= totals.commits) return {};
-  return Status(Code::kCorruption, EscapeControl(DatabasePath(directory)) +
-                                       " or its -wal has lost commits: it ends "
-                                       "with " +
-                                       std::to_string(totals.commits) + ", " + kSealFile + " saw " +
-                                       std::to_string(seal->commits))
-      .WithNext("restore the whole directory from a copy");
+  return Damage(DatabasePath(directory), "it or its -wal has lost commits: it ends with " +
+                                             std::to_string(totals.commits) + ", " + kSealFile +
+                                             " saw " + std::to_string(seal->commits));
 }
 
 // SQLite reads a WAL only where it can make the -shm file; without a WAL there is nothing to miss.
@@ -83,16 +81,33 @@ Status RollBackBirth(const std::string& path) {
 
 }  // namespace
 
+Status NoDatabase(const std::string& directory) {
+  const std::string path = DatabasePath(directory);
+  EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(path));
+  const auto lost = [&](const std::string& witness) {
+    return Damage(path,
+                  std::string(bytes < 0 ? "it is missing" : "it is empty") + ", but " + witness);
+  };
+  const Result<Totals> seal = Seal::Read(directory);
+  if (seal.ok() && seal->commits > 0) {
+    return lost(std::string(kSealFile) + " saw " + std::to_string(seal->commits) + " commits");
+  }
+  EF_ASSIGN_OR_RETURN(const long long wal, FileBytes(path + "-wal"));
+  if (wal > 0) return lost("there is a -wal");
+  EF_ASSIGN_OR_RETURN(const bool has_vectors, HoldsVectors(directory));
+  if (has_vectors) return lost(std::string("there are vectors in ") + kVectorFile);
+  return Status(Code::kNotFound,
+                "there is no corpus in " + EscapeControl(directory) + (bytes < 0 ? "" : " yet"))
+      .WithNext("check the path, or make one with embedflow ingest");
+}
+
 bool IsOlderFormat(const Status& status) { return status.word() == kOlderFormat; }
 
 Result<std::unique_ptr<Database>> OpenForReading(const std::string& directory) {
   EF_RETURN_IF_ERROR(ExamineDirectory(directory));
   const std::string path = DatabasePath(directory);
   EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(path));
-  if (bytes < 0) {
-    return Status(Code::kNotFound, "there is no corpus in " + EscapeControl(directory))
-        .WithNext("check the path, or make one with embedflow ingest");
-  }
+  if (bytes <= 0) return NoDatabase(directory);
   // Before the database: it can only have gone further since.
   const Result<Totals> seal = Seal::Read(directory);
   Result<std::unique_ptr<Database>> opened = Database::Open(path, Database::Access::kRead);
@@ -103,11 +118,8 @@ Result<std::unique_ptr<Database>> OpenForReading(const std::string& directory) {
   EF_ASSIGN_OR_RETURN(const std::int64_t version, database->QueryInt("PRAGMA user_version"));
   EF_ASSIGN_OR_RETURN(const std::int64_t tables,
                       database->QueryInt("SELECT count(*) FROM sqlite_schema"));
-  if (version == 0 && tables == 0) {
-    // Its making was cut off, or has just begun.
-    return Status(Code::kNotFound, "there is no corpus in " + EscapeControl(directory) + " yet")
-        .WithNext("run embedflow ingest");
-  }
+  // Its making was cut off, or has just begun.
+  if (version == 0 && tables == 0) return NoDatabase(directory);
   EF_RETURN_IF_ERROR(CheckFormat(database.get()));
   EF_RETURN_IF_ERROR(CheckSeal(directory, database.get(), seal));
   return database;
@@ -115,6 +127,12 @@ Result<std::unique_ptr<Database>> OpenForReading(const std::string& directory) {
 
 Result<OpenedDatabase> OpenForWriting(const std::string& directory) {
   const std::string path = DatabasePath(directory);
+  EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(path));
+  if (bytes <= 0) {
+    // Before SQLite sees it: it deletes a WAL that stands beside an empty database.
+    const Status none = NoDatabase(directory);
+    if (none.code() != Code::kNotFound) return none;
+  }
   EF_RETURN_IF_ERROR(MakePrivateFile(path));
   OpenedDatabase opened;
   const Result<Totals> seal = Seal::Read(directory);
@@ -127,10 +145,9 @@ Result<OpenedDatabase> OpenForWriting(const std::string& directory) {
                         look->QueryInt("SELECT count(*) FROM sqlite_schema"));
     EF_ASSIGN_OR_RETURN(const std::int64_t version, look->QueryInt("PRAGMA user_version"));
     opened.empty = tables == 0 && version == 0;
-    if (opened.empty && seal.ok() && seal->commits > 0) {
-      return Status(Code::kCorruption, EscapeControl(path) + " is empty, but " + kSealFile +
-                                           " saw " + std::to_string(seal->commits) + " commits")
-          .WithNext("restore the whole directory from a copy");
+    if (opened.empty) {
+      const Status none = NoDatabase(directory);
+      if (none.code() != Code::kNotFound) return none;
     }
     if (!opened.empty) {
       const Status format = CheckFormat(look.get());

@@ -17,10 +17,13 @@ namespace embedflow {
 inline constexpr const char* kOlderFormat = "older_format";
 bool IsOlderFormat(const Status& status);
 
+// What to say where the directory's database is missing or empty: kNotFound, or kCorruption where
+// other files tell that it held something. Errors: kIo.
+Status NoDatabase(const std::string& directory);
+
 // Opens a corpus's database for reading; also on a directory that cannot be written to. Errors:
-// kNotFound; kUnsupported for another format (kOlderFormat, "newer_format"); kCorruption if it is not
-// ours or is behind its seal;
-// kIo.
+// kNotFound; kUnsupported for another format (kOlderFormat, "newer_format"); kCorruption if it is
+// not ours or is behind its seal; kIo.
 Result<std::unique_ptr<Database>> OpenForReading(const std::string& directory);
 struct OpenedDatabase {
   std::unique_ptr<Database> database;
@@ -28,8 +31,8 @@ struct OpenedDatabase {
   bool is_older = false;  // Migrate is to be called.
 };
 // Opens it for writing, making the file if it is not there. The caller holds the directory's lock.
-// Errors: as OpenForReading; a file of a newer format is left as it is. One of an older format is to
-// be migrated before it is used.
+// Errors: as OpenForReading; a file of a newer format is left as it is. One of an older format is
+// to be migrated before it is used.
 Result<OpenedDatabase> OpenForWriting(const std::string& directory);
 // Everything that changes the database goes through one of these: it keeps the totals and refuses
 // to go on after an error.

@@ -97,6 +97,13 @@ Status IoError(const std::string& path, std::string_view doing, int error_number
   }
 }
 
+Status Damage(const std::string& path, std::string_view what) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash);
+  return Status(Code::kCorruption, EscapeControl(path) + ": " + std::string(what))
+      .WithNext("embedflow verify " + EscapeControl(directory) + " --repair");
+}
+
 bool IsNetworkFileSystem(unsigned long magic) {
   switch (magic & 0xFFFFFFFFul) {
     case 0x6969ul:      // NFS
@@ -143,7 +150,10 @@ Status ExamineDirectory(const std::string& directory) {
     }
     return IoError(directory, "open", errno);
   }
-  if (!S_ISDIR(status.st_mode)) return IoError(directory, "use as a corpus", ENOTDIR);
+  if (!S_ISDIR(status.st_mode)) {
+    return Status(Code::kInvalidArgument, printable + " is a file; a corpus is a directory")
+        .WithNext("give the directory, or the path of one that is to be made");
+  }
   struct statfs system;
   if (statfs(directory.c_str(), &system) != 0) return IoError(directory, "examine", errno);
   if (IsNetworkFileSystem(static_cast<unsigned long>(system.f_type))) {

@@ -22,6 +22,10 @@ inline constexpr const char* kLockFile = "LOCK";
 // EIO), and what to do next.
 Status IoError(const std::string& path, std::string_view doing, int error_number);
 
+// kCorruption: "<path>: <what>", with the command that mends the corpus in whose directory the file
+// at `path` lies.
+Status Damage(const std::string& path, std::string_view what);
+
 // True for the statfs magic of file systems on which neither LMDB nor SQLite's WAL are safe.
 bool IsNetworkFileSystem(unsigned long magic);
 

@@ -33,11 +33,6 @@ LmdbMeta::Tree LoadTree(const char* at) {
   return tree;
 }
 
-Status Damage(const std::string& path, const std::string& what) {
-  return Status(Code::kCorruption, EscapeControl(path) + ": " + what)
-      .WithNext("embedflow verify says what is damaged");
-}
-
 // What the meta page at `offset` says; 0 if it says nothing.
 std::uint32_t LmdbVersionAt(int fd, std::size_t offset) {
   std::array<char, kPageHeader + kMetaBytes> page;

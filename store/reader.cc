@@ -186,6 +186,10 @@ Result<std::optional<DocumentState>> Reader::FindDocument(std::string_view id) {
   // Before anything else: a statement on its row keeps a read transaction open.
   find_document_.Reset();
   if (!status.ok()) return status;
+  // A damaged index may lead to another row.
+  if (row_.id != id) {
+    return Damaged(*database_, DocumentName(row_.number), "an index leads to it wrongly");
+  }
   is_in_order_ = row_.number == found_number_ + 1;
   found_number_ = row_.number;
   return std::optional<DocumentState>(row_.state);
@@ -238,6 +242,9 @@ Result<std::optional<ChunkText>> Reader::FindChunk(ChunkId id) {
   Status status = ReadChunk(*database_, find_chunk_, &row);
   find_chunk_.Reset();
   EF_RETURN_IF_ERROR(status);
+  if (row.id != id) {
+    return Damaged(*database_, ChunkName(row.place), "an index leads to it wrongly");
+  }
   const std::int64_t number = DocumentOf(row.place);
   EF_ASSIGN_OR_RETURN(const bool has_document, document_by_number_.Bind(number).Step());
   if (!has_document) return Damaged(*database_, ChunkName(row.place), "its document is missing");

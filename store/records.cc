@@ -5,6 +5,7 @@
 #include "base/json_reader.h"
 #include "base/json_writer.h"
 #include "base/utf8.h"
+#include "store/directory.h"
 
 namespace embedflow {
 namespace {
@@ -161,10 +162,7 @@ std::uint64_t SourceSum(std::int64_t source, std::string_view name) {
 }
 
 std::uint64_t MaybePaidSum(SpaceId space, const ContentHash& text_hash) {
-  return RecordSum(kMaybePaidKind)
-      .Add(static_cast<std::uint64_t>(space))
-      .Add(text_hash)
-      .value();
+  return RecordSum(kMaybePaidKind).Add(static_cast<std::uint64_t>(space)).Add(text_hash).value();
 }
 
 ContentHash SpaceKey(const Space& space) {
@@ -190,9 +188,7 @@ ContentHash LetterKey(const DeadLetter& letter, SpaceId space) {
 }
 
 Status Damaged(const Database& database, std::string_view record, std::string_view what) {
-  return Status(Code::kCorruption, EscapeControl(database.path()) + ": " + std::string(record) +
-                                       ": " + std::string(what))
-      .WithNext("embedflow verify says what is damaged");
+  return Damage(database.path(), std::string(record) + ": " + std::string(what));
 }
 
 std::string DocumentName(std::int64_t number) { return "document " + std::to_string(number); }

@@ -15,7 +15,6 @@
 #include "store/database.h"
 #include "store/directory.h"
 #include "store/set_aside.h"
-#include "store/vector_salvage.h"
 
 namespace embedflow {
 namespace {
@@ -37,10 +36,7 @@ class DatabaseRepairer {
     seal_ = Seal::Read(directory_);
     if (!seal_.ok() && seal_.status().code() != Code::kCorruption) return seal_.status();
     EF_ASSIGN_OR_RETURN(const State state, Look());
-    if (state == State::kNone) {
-      return Status(Code::kNotFound, "there is no corpus in " + EscapeControl(directory_))
-          .WithNext("check the path, or make one with embedflow ingest");
-    }
+    if (state == State::kNone) return NoDatabase(directory_);
     EF_RETURN_IF_ERROR(state == State::kWhole ? MendSeal() : MakeAnew());
     return std::move(repair_);
   }
@@ -98,10 +94,9 @@ Result<DatabaseRepairer::State> DatabaseRepairer::Look() {
 }
 
 Result<DatabaseRepairer::State> DatabaseRepairer::LookWithoutDatabase() {
-  EF_ASSIGN_OR_RETURN(const std::set<ContentHash> spaces, FindSpaceKeys(directory_));
-  EF_ASSIGN_OR_RETURN(const long long wal, FileBytes(path_ + "-wal"));
-  const bool was_used = (seal_.ok() && seal_->commits > 0) || !spaces.empty() || wal > 0;
-  return was_used ? State::kDamaged : State::kNone;
+  const Status status = NoDatabase(directory_);
+  if (status.code() == Code::kNotFound) return State::kNone;
+  return status.code() == Code::kCorruption ? Result<State>(State::kDamaged) : status;
 }
 
 Result<DatabaseRepairer::State> DatabaseRepairer::LookInside() {
@@ -110,6 +105,8 @@ Result<DatabaseRepairer::State> DatabaseRepairer::LookInside() {
                       old_->QueryInt("SELECT count(*) FROM sqlite_schema"));
   EF_ASSIGN_OR_RETURN(const std::int64_t version, old_->QueryInt("PRAGMA user_version"));
   if (tables == 0 && version == 0) return LookWithoutDatabase();
+  Totals totals;
+  if (ReadTotals(old_.get(), &totals).ok()) totals_ = totals;
   if (!CheckSchema(old_.get()).ok()) {
     // A later format has another schema, or else its number is what is damaged.
     if (version > kFormatVersion) {
@@ -124,8 +121,6 @@ Result<DatabaseRepairer::State> DatabaseRepairer::LookInside() {
     EF_RETURN_IF_ERROR(BringForward());
   }
   const StoreCheck check = CheckDatabase(directory_, old_.get());
-  Totals totals;
-  if (ReadTotals(old_.get(), &totals).ok()) totals_ = totals;
   return check.corrupt == 0 ? State::kWhole : State::kDamaged;
 }
 

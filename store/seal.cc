@@ -25,7 +25,7 @@ Result<Totals> Seal::Read(const std::string& directory) {
   const std::string path = SealPath(directory);
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!file.ok()) {
-    if (errno == ENOENT) return Status(Code::kCorruption, EscapeControl(path) + " is missing");
+    if (errno == ENOENT) return Damage(path, "it is missing");
     return IoError(path, "open", errno);
   }
   // One byte more than there should be.
@@ -37,7 +37,7 @@ Result<Totals> Seal::Read(const std::string& directory) {
   const Totals totals = {image[1], image[2], image[3], image[4], image[5], image[6], image[7]};
   if (size != sizeof image || std::memcmp(image.data(), kMagic.data(), kMagic.size()) != 0 ||
       image[8] != totals.checksum()) {
-    return Status(Code::kCorruption, EscapeControl(path) + " is damaged");
+    return Damage(path, "it is damaged");
   }
   return totals;
 }

@@ -223,8 +223,8 @@ Status Database::ReadBlob(const char* table, const char* column, std::int64_t ro
     const auto size = static_cast<std::uint64_t>(sqlite3_blob_bytes(blob));
     if (begin > size || out->size() > size - begin) {
       sqlite3_blob_close(blob);
-      return Status(Code::kCorruption, EscapeControl(path_) + ": row " + std::to_string(row) +
-                                           " of " + table + " is shorter than its chunks say");
+      return Damage(
+          path_, "row " + std::to_string(row) + " of " + table + " is shorter than its chunks say");
     }
     result = sqlite3_blob_read(blob, out->data(), static_cast<int>(out->size()),
                                static_cast<int>(begin));
@@ -246,8 +246,7 @@ Status Database::CheckModeBytes() {
   if (result != SQLITE_OK) return Error(result, "read");
   constexpr char kWithWal = 2;
   if (bytes[18] == kWithWal && bytes[19] == kWithWal) return {};
-  return Status(Code::kCorruption, EscapeControl(path_) + ": header: it asks for no WAL")
-      .WithNext("embedflow verify says what is damaged");
+  return Damage(path_, "header: it asks for no WAL");
 }
 
 Status Database::Error(int result, std::string_view doing) {
@@ -272,7 +271,7 @@ Status Database::Error(int result, std::string_view doing) {
     case SQLITE_FORMAT:
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH:
-      return Status(Code::kCorruption, what).WithNext("embedflow verify says what is damaged");
+      return Damage(path_, "cannot " + std::string(doing) + " it: " + sqlite3_errstr(result));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return Status(Code::kInUse, what).WithNext("close the other program that has it open");

@@ -342,10 +342,7 @@ Result<std::unique_ptr<Store>> OpenStore(const std::string& directory, const Sto
   if (options.create) EF_RETURN_IF_ERROR(MakeDirectory(directory));
   EF_RETURN_IF_ERROR(ExamineDirectory(directory));
   EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(directory + "/" + kDatabaseFile));
-  if (bytes < 0 && !options.create) {
-    return Status(Code::kNotFound, "there is no corpus in " + EscapeControl(directory))
-        .WithNext("check the path, or make one with embedflow ingest");
-  }
+  if (bytes < 0 && !options.create) return NoDatabase(directory);
   EF_ASSIGN_OR_RETURN(std::unique_ptr<DirectoryLock> lock, DirectoryLock::Take(directory));
   EF_ASSIGN_OR_RETURN(OpenedDatabase opened, OpenForWriting(directory));
   if (opened.empty) {

@@ -26,6 +26,8 @@ namespace {
 // The new file is made in a directory of its own and then renamed.
 constexpr const char* kWorkshop = "vectors.salvage";
 constexpr std::size_t kMapBytes = std::size_t{1} << 24;
+// A file without any space is a few pages long.
+constexpr long long kScannedBytesMax = 1 << 20;
 // What is gathered before it is written, in one transaction.
 constexpr std::size_t kGatheredBytesMax = std::size_t{32} << 20;
 constexpr std::size_t kGatheredRecordsMax = 16384;
@@ -173,6 +175,13 @@ Result<std::set<ContentHash>> FindSpaceKeys(const std::string& directory) {
   scan.value_bytes_max = sizeof(TallyImage);
   EF_RETURN_IF_ERROR(ScanLmdbPages(file.get(), path, scan));
   return keys;
+}
+
+Result<bool> HoldsVectors(const std::string& directory) {
+  EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(VectorPath(directory)));
+  if (bytes > kScannedBytesMax) return true;
+  EF_ASSIGN_OR_RETURN(const std::set<ContentHash> spaces, FindSpaceKeys(directory));
+  return !spaces.empty();
 }
 
 Result<std::uint64_t> CountHidden(

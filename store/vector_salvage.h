@@ -21,6 +21,10 @@ namespace embedflow {
 // of them need be genuine. Empty if there is no file. Errors: kIo.
 Result<std::set<ContentHash>> FindSpaceKeys(const std::string& directory);
 
+// Whether the file holds, or has ever held, a vector: a large one is taken at its size. Errors:
+// kIo.
+Result<bool> HoldsVectors(const std::string& directory);
+
 // How many records of `spaces` the file holds that LMDB does not find, not counting those that
 // `wanted` (may be null) does not want. Errors: kIo.
 Result<std::uint64_t> CountHidden(

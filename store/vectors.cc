@@ -65,7 +65,7 @@ Status VectorStore::Error(int result, const char* doing) const {
     case MDB_INVALID:
     case MDB_INCOMPATIBLE:
     case MDB_CURSOR_FULL:
-      return Status(Code::kCorruption, what).WithNext("embedflow verify says what is damaged");
+      return Damage(path_, std::string("cannot ") + doing + " it: " + mdb_strerror(result));
     case MDB_VERSION_MISMATCH:
       return Status(Code::kUnsupported, what);
     case MDB_PANIC:
@@ -265,9 +265,8 @@ Result<bool> VectorStore::Read(const VectorSpace& space, const ContentHash& hash
   if (result == MDB_NOTFOUND) return false;
   if (result != MDB_SUCCESS) return Error(result, "read");
   if (!IsGood(space, hash, View(value))) {
-    return Status(Code::kCorruption, EscapeControl(path_) + ": vector " + hash.hex() + " of " +
-                                         space.name + ": its checksum does not fit its content")
-        .WithNext("embedflow verify says what is damaged");
+    return Damage(path_, "vector " + hash.hex() + " of " + space.name +
+                             ": its checksum does not fit its content");
   }
   std::memcpy(vector.data(), static_cast<const char*>(value.mv_data) + sizeof(std::uint64_t),
               vector.size_bytes());

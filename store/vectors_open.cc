@@ -45,7 +45,7 @@ Result<std::shared_ptr<VectorStore>> VectorStore::Open(const std::string& direct
   if (access != Access::kRead) EF_RETURN_IF_ERROR(MakePrivateFile(path + "-lock"));
   struct stat status;
   if (stat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT) return Status(Code::kCorruption, EscapeControl(path) + " is missing");
+    if (errno == ENOENT) return Damage(path, "it is missing");
     return IoError(path, "examine", errno);
   }
   Registry& registry = TheRegistry();
@@ -101,7 +101,7 @@ Status VectorStore::Map(Access access, std::size_t map_bytes) {
     const auto used = static_cast<std::size_t>(bytes);
     while (map < used) map *= 2;
   } else if (access != Access::kMake) {
-    return Status(Code::kCorruption, EscapeControl(path_) + " is empty");
+    return Damage(path_, "it is empty");
   }
   // Readers open it for writing too where they may, and never write: so that a writer of the same
   // process can share the environment.

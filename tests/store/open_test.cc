@@ -148,7 +148,7 @@ TEST(OpenStore, RefusesWhatIsNotOurs) {
     const TemporaryDirectory directory;
     std::ofstream(directory.path() + "/file") << "x";
     EXPECT_EQ(OpenStore(directory.path() + "/file", create, SystemClock()).status().code(),
-              Code::kIo);
+              Code::kInvalidArgument);
   }
   {
     // A trigger could run code of somebody else's making.
