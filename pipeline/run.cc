@@ -8,7 +8,7 @@ namespace {
 
 // The ledger has room for so many times what the budget lets in, because a document is charged by
 // an estimate of its chunks.
-constexpr std::size_t kSlotsPerText = 4;
+constexpr std::size_t kSlotsPerText = 2;
 
 }  // namespace
 
