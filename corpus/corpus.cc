@@ -8,6 +8,7 @@
 #include "corpus/access.h"
 #include "corpus/index_keeper.h"
 #include "corpus/provider_record.h"
+#include "store/directory.h"
 
 namespace embedflow {
 namespace {
@@ -101,7 +102,7 @@ Status Corpus::ForEachChunk(const std::string& space,
             return Status(Code::kCorruption, "chunk " + std::to_string(scan.id) + " of document " +
                                                  EscapeControl(scan.document_id, 200) +
                                                  " has no vector")
-                .WithNext("embedflow verify " + EscapeControl(rep_->directory) + " --repair");
+                .WithNext(RepairCommand(rep_->directory));
           }
           chunk.embedding = vector;
         }

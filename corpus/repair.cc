@@ -38,12 +38,15 @@ std::string NextAfter(const std::string& directory, const StoreRepair& repair, s
            " vectors are kept and are not bought again";
   }
   if (repair.to_buy_again.documents == 0) return {};
-  std::string command = "embedflow backfill " + directory;
-  if (spaces > 1 && !repair.to_buy_again.spaces.empty()) {
-    const Space& space = repair.to_buy_again.spaces.back().space;
-    command += " --provider " + space.provider + " --model " + space.model;
+  const std::string command = "embedflow backfill " + ShellWord(directory);
+  if (spaces == 1 || repair.to_buy_again.spaces.empty()) return command;
+  std::string commands;
+  for (const ToBuyAgain::InSpace& needs : repair.to_buy_again.spaces) {
+    commands += (commands.empty() ? "" : " && ") + command + " --provider " + needs.space.provider +
+                " --model " + needs.space.model + " --dimensions " +
+                std::to_string(needs.space.dimensions);
   }
-  return command;
+  return commands;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "corpus/access.h"
 #include "corpus/index_keeper.h"
+#include "store/directory.h"
 #include "vector/index.h"
 
 namespace embedflow {
@@ -99,7 +100,7 @@ Result<VerifyReport> VerifyCorpus(const std::string& directory, StoreReader& rea
   report.corrupt = check.corrupt;
   report.faults = std::move(check.faults);
   report.to_buy_again = std::move(check.to_buy_again);
-  report.next = "embedflow verify " + directory + " --repair";
+  report.next = RepairCommand(directory);
   Result<std::vector<SpaceRecord>> spaces = reader.Spaces();
   if (!spaces.ok()) {
     ++report.corrupt;
@@ -117,8 +118,8 @@ Result<VerifyReport> VerifyCorpus(const std::string& directory, StoreReader& rea
   report.ok = report.missing_vectors == 0 && report.index_missing == 0 && report.index_extra == 0 &&
               report.corrupt == 0;
   if (report.ok) {
-    report.next =
-        report.to_buy_again.documents > 0 ? "embedflow backfill " + directory : std::string();
+    report.next = report.to_buy_again.documents > 0 ? "embedflow backfill " + ShellWord(directory)
+                                                    : std::string();
   }
   return report;
 }
@@ -142,7 +143,7 @@ Result<VerifyReport> Corpus::Verify(const std::string& directory, const VerifyOp
   VerifyReport report;
   report.corrupt = 1;
   report.faults.push_back(corpus.status().message());
-  report.next = "embedflow verify " + directory + " --repair";
+  report.next = RepairCommand(directory);
   return report;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "corpus/index_keeper.h"
+#include "store/directory.h"
 #include "vector/index.h"
 
 namespace embedflow {
@@ -91,7 +92,7 @@ Status Indexer::Take(const IndexJob& job) {
     if (!found) {
       return Status(Code::kCorruption,
                     "a committed chunk has no vector: " + std::to_string(job.added[i]))
-          .WithNext("embedflow verify " + directory_ + " --repair");
+          .WithNext(RepairCommand(directory_));
     }
     ids.push_back(job.added[i]);
     vectors.insert(vectors.end(), vector.begin(), vector.end());

@@ -322,7 +322,7 @@ class Checker {
       CheckTally(tallies, key, EscapeControl(space.space.name()));
       names.erase(key);
     }
-    EF_RETURN_IF_ERROR(AddHomeless(database_, &needy_, &check_.to_buy_again));
+    EF_RETURN_IF_ERROR(AddHomeless(database_, needy_, &check_.to_buy_again));
     // Of spaces that the database does not know: bought, and waiting for their texts.
     for (const auto& [key, name] : names) {
       CheckTally(tallies, key, name);

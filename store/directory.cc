@@ -97,11 +97,30 @@ Status IoError(const std::string& path, std::string_view doing, int error_number
   }
 }
 
+std::string ShellWord(const std::string& path) {
+  constexpr std::string_view kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-";
+  if (!path.empty() && path.find_first_not_of(kPlain) == std::string::npos) return path;
+  std::string word = "'";
+  for (const char c : EscapeControl(path)) {
+    if (c == '\'') {
+      word += "'\\''";
+    } else {
+      word += c;
+    }
+  }
+  return word + "'";
+}
+
+std::string RepairCommand(const std::string& directory) {
+  return "embedflow verify " + ShellWord(directory) + " --repair";
+}
+
 Status Damage(const std::string& path, std::string_view what) {
   const std::size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash);
   return Status(Code::kCorruption, EscapeControl(path) + ": " + std::string(what))
-      .WithNext("embedflow verify " + EscapeControl(directory) + " --repair");
+      .WithNext(RepairCommand(directory));
 }
 
 bool IsNetworkFileSystem(unsigned long magic) {

@@ -22,6 +22,10 @@ inline constexpr const char* kLockFile = "LOCK";
 // EIO), and what to do next.
 Status IoError(const std::string& path, std::string_view doing, int error_number);
 
+// The command that mends the corpus in `directory`, as a shell takes it.
+std::string RepairCommand(const std::string& directory);
+// `path` as a word of a shell's command.
+std::string ShellWord(const std::string& path);
 // kCorruption: "<path>: <what>", with the command that mends the corpus in whose directory the file
 // at `path` lies.
 Status Damage(const std::string& path, std::string_view what);

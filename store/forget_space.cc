@@ -85,13 +85,14 @@ void AddNeedy(const Space& space, const SpaceNeedy& needy, std::set<std::int64_t
   }
 }
 
-Status AddHomeless(Database* database, std::set<std::int64_t>* counted, ToBuyAgain* to_buy_again) {
+Status AddHomeless(Database* database, const std::set<std::int64_t>& counted,
+                   ToBuyAgain* to_buy_again) {
   EF_ASSIGN_OR_RETURN(Statement rows, database->Prepare("SELECT document, id, chunks FROM documents"
                                                         " WHERE spaces = 0 ORDER BY document"));
   for (;;) {
     EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
     if (!row) return {};
-    if (!counted->insert(rows.Int(0)).second) continue;
+    if (counted.contains(rows.Int(0))) continue;
     ++to_buy_again->documents;
     to_buy_again->chunks += rows.Unsigned(2);
     if (to_buy_again->ids.size() < kIdsTold) to_buy_again->ids.emplace_back(rows.Bytes(1));

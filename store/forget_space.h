@@ -29,7 +29,8 @@ Result<SpaceNeedy> FindNeedy(Database* database, SpaceId space, std::span<const 
 void AddNeedy(const Space& space, const SpaceNeedy& needy, std::set<std::int64_t>* counted,
               ToBuyAgain* to_buy_again);
 // Adds the documents that are in no space at all: an earlier repair took them out.
-Status AddHomeless(Database* database, std::set<std::int64_t>* counted, ToBuyAgain* to_buy_again);
+Status AddHomeless(Database* database, const std::set<std::int64_t>& counted,
+                   ToBuyAgain* to_buy_again);
 
 // Clears the space's bit of every document that needs one of `texts`: its chunks leave the space's
 // index, and the next ingest or backfill takes it up again. Its dead letters stay. One transaction

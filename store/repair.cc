@@ -230,7 +230,7 @@ Status StoreRepairer::ForgetMissing() {
          std::to_string(needy.chunks) + " of their chunks are gone");
   }
   EF_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database, OpenForReading(directory_));
-  return AddHomeless(database.get(), &counted, &repair_.to_buy_again);
+  return AddHomeless(database.get(), counted, &repair_.to_buy_again);
 }
 
 Status StoreRepairer::DropOrphans() {

@@ -11,7 +11,7 @@ namespace embedflow {
 namespace {
 
 // Seed of the checksums of tallies. On disk for ever.
-constexpr std::uint64_t kTallySeed = 10;
+constexpr std::uint64_t kTallySeed = 12;
 
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
