@@ -73,9 +73,10 @@ TEST(SmallDisk, OfEverySizeEndsWith7AndCompletesOnceThereIsRoom) {
     EXPECT_EQ(first.program.exit_code, kExitIo) << first.program.err;
     EXPECT_NE(first.program.err.find(run.corpus()), std::string::npos) << first.program.err;
     EXPECT_NE(first.program.err.find("free space"), std::string::npos) << first.program.err;
-    // Still full.
+    // Still full; where hardly anything was missing, what the first run's log took may be enough.
     const CrashRun::Ingested second = run.Ingest();
-    EXPECT_EQ(second.program.exit_code, kExitIo) << second.program.err;
+    EXPECT_TRUE(second.program.exit_code == kExitIo || second.program.exit_code == kExitComplete)
+        << second.program.exit_code << ": " << second.program.err;
     ASSERT_TRUE(disk.Grow(kEnoughKib)) << std::strerror(errno);
     run.ExpectCompletes(run.ExpectKept(run.Acknowledged()), std::nullopt);
   }
