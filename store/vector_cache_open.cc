@@ -57,9 +57,10 @@ Result<std::shared_ptr<VectorCache>> VectorCache::Open(const std::string& direct
                                               " bytes, got " + std::to_string(options.bytes_max));
   }
   EF_RETURN_IF_ERROR(MakeDirectory(directory));
-  EF_RETURN_IF_ERROR(ExamineDirectory(directory));
   struct stat status;
   if (stat(directory.c_str(), &status) != 0) return IoError(directory, "examine", errno);
+  if (!S_ISDIR(status.st_mode)) return IoError(directory, "use as a cache", ENOTDIR);
+  EF_RETURN_IF_ERROR(ExamineDirectory(directory));
   const DirectoryId id(status.st_dev, status.st_ino);
   VectorCacheRegistry& registry = TheRegistry();
   MutexLock lock(registry.mu);

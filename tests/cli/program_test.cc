@@ -44,6 +44,7 @@ TEST_F(ProgramTest, IngestWritesNothingToStandardOutput) {
 
   const auto summary = JsonMap::Of(ReadFile(At("s.json")));
   EXPECT_EQ(KeysOf(summary),
+            "cache.hit_rate cache.hits cache.misses "
             "chunks.dead chunks.embedded chunks.reused chunks.total chunks_per_second cost_usd "
             "dead_letters documents.cancelled documents.dead documents.deleted documents.empty "
             "documents.ingested documents.read documents.replaced documents.unchanged outcome "

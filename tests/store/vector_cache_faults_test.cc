@@ -347,39 +347,6 @@ TEST(VectorCacheFaults, AFullFileSystemIsSaidAndLeavesItReadable) {
   EXPECT_EQ(umount(mount_point.path().c_str()), 0);
 }
 
-TEST(VectorCacheFaults, ADirectoryThatCannotBeUsedIsAnError) {
-  const TemporaryDirectory directory;
-  VectorCacheOptions options;
-  options.bytes_max = kBytes;
-  const std::string file = directory.path() + "/file";
-  WriteFile(file, "a file");
-  EXPECT_EQ(VectorCache::Open(file, options).status().code(), Code::kIo);
-  EXPECT_EQ(VectorCache::Open(file + "/below", options).status().code(), Code::kIo);
-  // The link's target is nobody's business.
-  const std::string linked = directory.path() + "/linked";
-  ASSERT_EQ(mkdir(linked.c_str(), 0700), 0);
-  ASSERT_EQ(symlink(file.c_str(), FileOf(linked).c_str()), 0);
-  EXPECT_EQ(VectorCache::Open(linked, options).status().code(), Code::kIo);
-  EXPECT_EQ(ReadFile(file), "a file");
-  // A directory that only another user may write to.
-  const std::string foreign = directory.path() + "/foreign";
-  ASSERT_EQ(mkdir(foreign.c_str(), 0755), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    if (geteuid() == 0 && (chmod(directory.path().c_str(), 0755) != 0 || setuid(65534) != 0)) {
-      _exit(9);
-    }
-    if (geteuid() == 65534) {
-      const Status status = VectorCache::Open(foreign, options).status();
-      EXPECT_EQ(status.word(), "no_permission") << status.ToString();
-    }
-    _exit(testing::Test::HasFailure() ? 1 : 0);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
-}
-
 // Processes that die while they read leave a slot each; slots are cleared, so a table of 510 holds
 // out.
 TEST(VectorCacheFaults, SlotsOfDeadReadersAreCleared) {

@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "tests/store/cache_fixture.h"
@@ -221,6 +224,39 @@ TEST(VectorCache, RefusesABoundThatCannotBe) {
     options.bytes_max = bytes;
     EXPECT_EQ(VectorCache::Open(directory.path(), options).status().code(), Code::kInvalidArgument);
   }
+}
+
+TEST(VectorCache, ADirectoryThatCannotBeUsedIsAnError) {
+  const TemporaryDirectory directory;
+  VectorCacheOptions options;
+  options.bytes_max = kBytes;
+  const std::string file = directory.path() + "/file";
+  { std::ofstream(file) << "a file"; }
+  EXPECT_EQ(VectorCache::Open(file, options).status().code(), Code::kIo);
+  EXPECT_EQ(VectorCache::Open(file + "/below", options).status().code(), Code::kIo);
+  // The link's target is nobody's business.
+  const std::string linked = directory.path() + "/linked";
+  ASSERT_EQ(mkdir(linked.c_str(), 0700), 0);
+  ASSERT_EQ(symlink(file.c_str(), (linked + "/cache.lmdb").c_str()), 0);
+  EXPECT_EQ(VectorCache::Open(linked, options).status().code(), Code::kIo);
+  EXPECT_EQ(std::filesystem::file_size(file), 6u);
+  // A directory that only another user may write to.
+  const std::string foreign = directory.path() + "/foreign";
+  ASSERT_EQ(mkdir(foreign.c_str(), 0755), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (geteuid() == 0 && (chmod(directory.path().c_str(), 0755) != 0 || setuid(65534) != 0)) {
+      _exit(9);
+    }
+    if (geteuid() == 65534) {
+      const Status status = VectorCache::Open(foreign, options).status();
+      EXPECT_EQ(status.word(), "no_permission") << status.ToString();
+    }
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(VectorCache, ThreadsFindWhileOthersPut) {
