@@ -92,8 +92,10 @@ Status NoDatabase(const std::string& directory) {
   if (seal.ok() && seal->commits > 0) {
     return lost(std::string(kSealFile) + " saw " + std::to_string(seal->commits) + " commits");
   }
+  // The seal is made before the log gets its first page: one that has seen nothing is of a making
+  // that was cut off, perhaps in the middle of a page.
   EF_ASSIGN_OR_RETURN(const long long wal, FileBytes(path + "-wal"));
-  if (wal > 0) return lost("there is a -wal");
+  if (!seal.ok() && wal > 0) return lost("there is a -wal");
   EF_ASSIGN_OR_RETURN(const bool has_vectors, HoldsVectors(directory));
   if (has_vectors) return lost(std::string("there are vectors in ") + kVectorFile);
   return Status(Code::kNotFound,

@@ -115,8 +115,10 @@ void ForEachOnThreads(std::size_t count, const std::function<void(std::size_t)>&
 
 // Whether everything is tried (EMBEDFLOW_DURABILITY_ALL=1) or a sample of it.
 bool TriesAll();
-// Of 1..count: all if TriesAll(), else about `wanted` of them, evenly spaced from a drawn offset
-// that is printed.
+// `wanted`, or fewer under a sanitizer, where a run takes several times as long.
+std::size_t AsManyAs(std::size_t wanted);
+// Of 1..count: all if TriesAll(), else about AsManyAs(wanted) of them, evenly spaced from a drawn
+// offset that is printed.
 std::vector<std::uint64_t> Sample(std::uint64_t count, std::uint64_t wanted, Rng& rng);
 // A seed of this test program: EMBEDFLOW_DURABILITY_SEED, or a constant. Printed once.
 std::uint64_t DurabilitySeed();

@@ -142,7 +142,7 @@ TEST(DiskFault, OverQuotaFromAnyWriteOn) {
 
 TEST(DiskFault, OneFailedSyncIsNotTriedAgain) {
   const Fault fault = {"sync fails once", EIO, 1, false, kSyncs, "disk"};
-  FailAtEach(fault, "", 40);
+  FailAtEach(fault, "", 32);
 }
 
 TEST(DiskFault, OneFailedCallOfAnyKind) {
@@ -161,7 +161,7 @@ TEST(DiskFault, FullWhileRecoveringFromAKill) {
   const ScratchFolder scratch("fault_recovery");
   const Fault fault = {"full", ENOSPC, 0, false, kTakesRoom, "free space"};
   const std::uint64_t count = CountCalls(scratch, fault, "");
-  const std::size_t runs = TriesAll() ? 200 : 16;
+  const std::size_t runs = TriesAll() ? 200 : AsManyAs(16);
   ForEachOnThreads(runs, [&](std::size_t i) {
     Rng rng(DurabilitySeed() + i);
     const std::string folder = scratch.path() + "/run" + std::to_string(i);

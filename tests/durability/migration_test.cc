@@ -148,7 +148,7 @@ void KillAtEveryCall(bool reads) {
   const std::vector<std::string> expected = Expected(scratch);
   const std::uint64_t count = CountCalls(scratch, reads);
   ASSERT_GT(count, 20u);
-  const std::vector<std::uint64_t> calls = Sample(count, 40, rng);
+  const std::vector<std::uint64_t> calls = Sample(count, 32, rng);
   const std::size_t hows = TriesAll() ? std::size(kHows) : 1;
   ForEachOnThreads(calls.size() * hows, [&](std::size_t i) {
     const Golden golden(scratch.path() + "/" + std::to_string(i));

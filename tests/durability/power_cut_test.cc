@@ -22,7 +22,7 @@ constexpr CrashInput kInput;
 
 std::size_t Cuts() {
   const char* text = std::getenv("EMBEDFLOW_POWER_CUTS");
-  return text == nullptr ? 80 : static_cast<std::size_t>(std::strtoul(text, nullptr, 10));
+  return text == nullptr ? AsManyAs(80) : static_cast<std::size_t>(std::strtoul(text, nullptr, 10));
 }
 
 // A run from nothing to the end, after runs that were killed at the given calls.
