@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <set>
 
 #include "base/utf8.h"
+#include "store/check_vectors.h"
 #include "store/database.h"
 #include "store/fields.h"
-#include "store/forget_space.h"
-#include "store/match_vectors.h"
 #include "store/records.h"
 #include "store/runs.h"
 #include "store/seal.h"
@@ -17,9 +15,7 @@
 namespace embedflow {
 namespace {
 
-constexpr std::size_t kFaultsMax = 100;
 constexpr std::uint64_t kFieldRowKind = 7;
-constexpr std::size_t kReaderMapBytes = 1u << 20;
 
 // An id may stand a little behind its key where others had taken it.
 bool IsIdOf(const StoredChunkRow& chunk, std::string_view document_id) {
@@ -43,7 +39,8 @@ class Checker {
     if (seal.ok() && seal->commits == stored_.commits && *seal != stored_) {
       Fault(EscapeControl(directory_) + "/" + kSealFile + ": it disagrees with the database");
     }
-    Note(CheckVectors());
+    const Status vectors = CheckVectors(directory_, database_, vectors_, &check_);
+    if (!vectors.ok()) AddFault(&check_, vectors.message());
     return std::move(check_);
   }
 
@@ -66,13 +63,7 @@ class Checker {
     CompareTotals();
   }
 
-  void Fault(const std::string& what) {
-    ++check_.corrupt;
-    Line(what);
-  }
-  void Line(const std::string& what) {
-    if (check_.faults.size() < kFaultsMax) check_.faults.push_back(what);
-  }
+  void Fault(const std::string& what) { AddFault(&check_, what); }
   void Note(const Status& status) {
     if (!status.ok()) Fault(status.message());
   }
@@ -302,78 +293,6 @@ class Checker {
     }
   }
 
-  Status CheckVectors() {
-    if (*vectors_ == nullptr) {
-      EF_ASSIGN_OR_RETURN(
-          *vectors_, VectorStore::Open(directory_, VectorStore::Access::kRead, kReaderMapBytes));
-    }
-    EF_ASSIGN_OR_RETURN(const VectorTallies tallies, (*vectors_)->Examine());
-    std::map<ContentHash, std::string> names;
-    for (const auto& [key, tally] : tallies.counted) names[key] = "space " + key.hex();
-    for (const auto& [key, tally] : tallies.kept) names[key] = "space " + key.hex();
-    EF_ASSIGN_OR_RETURN(Statement rows, database_->Prepare(kAllSpaces));
-    for (;;) {
-      EF_ASSIGN_OR_RETURN(const bool row, rows.Step());
-      if (!row) break;
-      SpaceRecord space;
-      if (!ReadSpace(*database_, rows, &space).ok()) continue;
-      EF_RETURN_IF_ERROR(CheckSpace(space));
-      const ContentHash key = SpaceKey(space.space);
-      CheckTally(tallies, key, EscapeControl(space.space.name()));
-      names.erase(key);
-    }
-    EF_RETURN_IF_ERROR(AddHomeless(database_, needy_, &check_.to_buy_again));
-    // Of spaces that the database does not know: bought, and waiting for their texts.
-    for (const auto& [key, name] : names) {
-      CheckTally(tallies, key, name);
-      const auto counted = tallies.counted.find(key);
-      if (counted == tallies.counted.end()) continue;
-      check_.vectors += counted->second.count;
-      check_.orphan_vectors += counted->second.count;
-    }
-    return {};
-  }
-
-  void CheckTally(const VectorTallies& tallies, const ContentHash& key, const std::string& name) {
-    if (!tallies.has_sums || tallies.Agrees(key)) return;
-    const auto counted = tallies.counted.find(key);
-    const std::uint64_t is = counted == tallies.counted.end() ? 0 : counted->second.count;
-    const auto kept = tallies.kept.find(key);
-    const std::string file = EscapeControl(directory_) + "/" + kVectorFile + ": ";
-    if (kept == tallies.kept.end() || !kept->second) {
-      Fault(file + "the record of how many vectors " + name + " has is missing or damaged");
-      return;
-    }
-    Fault(file + "vectors of " + name + " are missing, extra or changed: " + std::to_string(is) +
-          " are there, " + std::to_string(kept->second->count) + " were written");
-  }
-
-  Status CheckSpace(const SpaceRecord& record) {
-    const std::string file = EscapeControl(directory_) + "/" + kVectorFile;
-    const std::string name = EscapeControl(record.space.name());
-    EF_ASSIGN_OR_RETURN(const VectorSpace* space, (*vectors_)->FindSpace(record.space, false));
-    std::vector<ContentHash> gone;
-    VectorMatch match;
-    match.missing = [&](std::string_view hash, std::uint64_t chunks, std::int64_t place) {
-      check_.missing_vectors += chunks;
-      gone.push_back(ContentHash::FromBytes(hash));
-      Line(file + ": the vector of " + ChunkName(place) + " in " + name + " is missing");
-    };
-    match.orphan = [&](const ContentHash&) { ++check_.orphan_vectors; };
-    match.damaged = [&](const ContentHash& hash) {
-      gone.push_back(hash);
-      Fault(file + ": vector " + hash.hex() + " of " + name + ": its checksum is wrong");
-    };
-    EF_ASSIGN_OR_RETURN(const std::uint64_t vectors,
-                        MatchVectors(database_, record.id, vectors_->get(), space, match));
-    check_.vectors += vectors;
-    if (gone.empty()) return {};
-    std::sort(gone.begin(), gone.end());
-    EF_ASSIGN_OR_RETURN(const SpaceNeedy needy, FindNeedy(database_, record.id, gone));
-    AddNeedy(record.space, needy, &needy_, &check_.to_buy_again);
-    return {};
-  }
-
   const std::string& directory_;
   Database* const database_;
   std::shared_ptr<VectorStore>* const vectors_;
@@ -384,7 +303,6 @@ class Checker {
   Totals stored_;
   std::array<std::uint64_t, kSpacesMax + 1> in_space_{};  // Documents with the space's bit.
   std::uint64_t fields_sum_ = 0;
-  std::set<std::int64_t> needy_;  // Documents that need vectors that are gone.
 };
 
 }  // namespace
