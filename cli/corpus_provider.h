@@ -4,6 +4,7 @@
 #define EMBEDFLOW_CLI_CORPUS_PROVIDER_H_
 
 #include <string>
+#include <vector>
 
 #include "cli/options.h"
 #include "embedflow/corpus.h"
@@ -13,9 +14,13 @@ namespace embedflow::cli {
 // True if an option speaks of the provider.
 bool SpeaksOfProvider(const Arguments& arguments);
 
-// What `arguments` give, over what the newest space that fits them was made with. A provider of no
-// space of the corpus is made of `arguments` alone. Errors: usage; those of the corpus.
+// What `arguments` give, over what the newest space that fits them was made with. If none fits, a
+// further model of the newest space's provider, or of the one that is named. Errors: usage; those
+// of the corpus.
 Result<ProviderOptions> ProviderOptionsFor(const Arguments& arguments, Corpus& corpus);
+// The same among `spaces` only, by name. Errors: also kNotFound if none of them fits.
+Result<ProviderOptions> ProviderOptionsAmong(const Arguments& arguments, Corpus& corpus,
+                                             const std::vector<std::string>& spaces);
 
 }  // namespace embedflow::cli
 

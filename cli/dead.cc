@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <set>
@@ -67,7 +68,6 @@ std::string DeadText(const std::vector<DeadLetter>& letters, bool utf8) {
   }
   std::vector<std::pair<std::size_t, std::string>> sorted;
   sorted.reserve(reasons.size());
-  sorted.reserve(reasons.size());
   for (const auto& [reason, count] : reasons) sorted.emplace_back(count, reason);
   std::sort(sorted.rbegin(), sorted.rend());
   text += "\n" + Count(letters.size(), "dead letter") + "\n";
@@ -104,10 +104,12 @@ Result<std::vector<RunOptions>> RetriesOf(const Invocation& call, const std::str
   EF_ASSIGN_OR_RETURN(const std::unique_ptr<Corpus> corpus,
                       Corpus::Open(directory, Corpus::Mode::kRead));
   std::vector<ProviderOptions> providers;
+  EF_ASSIGN_OR_RETURN(const std::vector<std::string> spaces, SpacesOf(*corpus));
+  if (spaces.empty()) return std::vector<RunOptions>();
   if (SpeaksOfProvider(call.arguments)) {
-    EF_ASSIGN_OR_RETURN(providers.emplace_back(), ProviderOptionsFor(call.arguments, *corpus));
+    EF_ASSIGN_OR_RETURN(providers.emplace_back(),
+                        ProviderOptionsAmong(call.arguments, *corpus, spaces));
   } else {
-    EF_ASSIGN_OR_RETURN(const std::vector<std::string> spaces, SpacesOf(*corpus));
     for (const std::string& space : spaces) {
       EF_ASSIGN_OR_RETURN(providers.emplace_back(), corpus->ProviderOf(space));
     }
@@ -121,11 +123,33 @@ Result<std::vector<RunOptions>> RetriesOf(const Invocation& call, const std::str
   return runs;
 }
 
-Result<std::size_t> CountLetters(const std::string& directory) {
-  EF_ASSIGN_OR_RETURN(const std::unique_ptr<Corpus> corpus,
-                      Corpus::Open(directory, Corpus::Mode::kRead));
-  EF_ASSIGN_OR_RETURN(const std::vector<DeadLetter> letters, corpus->DeadLetters());
-  return letters.size();
+// What is left, as JSON or in a line, and the exit code that follows from it.
+int ReportLeft(const Invocation& call, const std::string& directory, bool has_run) {
+  const auto read = [&]() -> Result<std::vector<DeadLetter>> {
+    EF_ASSIGN_OR_RETURN(const std::unique_ptr<Corpus> corpus,
+                        Corpus::Open(directory, Corpus::Mode::kRead));
+    return corpus->DeadLetters();
+  };
+  const Result<std::vector<DeadLetter>> left = read();
+  if (!left.ok()) return call.End(left.status());
+  const auto records = static_cast<std::uint64_t>(std::count_if(
+      left->begin(), left->end(), [](const DeadLetter& l) { return l.space.empty(); }));
+  std::string text;
+  if (call.json) {
+    text = ToJson(*left) + "\n";
+  } else if (left->empty()) {
+    text = "no dead letters" + std::string(has_run ? " are left" : "") + "\n";
+  } else {
+    text = Count(left->size(), "dead letter") + (left->size() == 1 ? " is" : " are") + " left";
+    if (records > 0) {
+      text += ", " + WithCommas(records) +
+              " of records that could not be read: mend the inputs and ingest them again";
+    }
+    text += "\n";
+  }
+  const Status printed = call.Print(text);
+  if (!printed.ok()) return call.End(printed);
+  return left->empty() ? kExitComplete : kExitPartial;
 }
 
 int Retry(const Invocation& call) {
@@ -144,17 +168,7 @@ int Retry(const Invocation& call) {
     const int code = DriveRun(call, std::move(run), steps);
     if (code != kExitComplete && code != kExitPartial) return code;
   }
-  const Result<std::size_t> left = CountLetters(directory);
-  if (!left.ok()) return call.End(left.status());
-  if (runs->empty()) {
-    const Status printed = call.Print(
-        *left == 0 ? "no dead letters\n"
-                   : Count(*left, "dead letter") +
-                         ", all of records that could not be read: mend the inputs and ingest "
-                         "them again\n");
-    if (!printed.ok()) return call.End(printed);
-  }
-  return *left == 0 ? kExitComplete : kExitPartial;
+  return ReportLeft(call, directory, !runs->empty());
 }
 
 }  // namespace

@@ -95,7 +95,8 @@ int Export(const Invocation& call) {
     EF_ASSIGN_OR_RETURN(const std::unique_ptr<Output> file, Output::Create(path));
     return ExportJsonLines(*corpus, space, signals, file.get());
   };
-  return call.End(run(), signals.first());
+  const Status status = run();
+  return call.End(status, signals.first());
 }
 
 }  // namespace embedflow::cli

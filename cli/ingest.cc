@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -7,7 +8,6 @@
 #include "cli/errors.h"
 #include "cli/format.h"
 #include "cli/ingest_options.h"
-#include "cli/process.h"
 #include "cli/run_driver.h"
 #include "embedflow/text.h"
 
@@ -38,9 +38,11 @@ std::string ComparisonText(const Comparison& comparison, bool sync) {
 Status DryRun(const Invocation& call, const IngestOptions& options) {
   EF_ASSIGN_OR_RETURN(const std::unique_ptr<Source> source,
                       OpenFiles(options.inputs, options.source));
-  if (options.run.provider.name != "builtin") ForbidCoreFiles();
-  EF_ASSIGN_OR_RETURN(const std::shared_ptr<const Provider> provider,
-                      MakeProvider(options.run.provider));
+  // Only its space is asked for.
+  ProviderOptions keyless = options.run.provider;
+  keyless.api_key_env = "none";
+  keyless.api_key_file = {};
+  EF_ASSIGN_OR_RETURN(const std::shared_ptr<const Provider> provider, MakeProvider(keyless));
   EF_ASSIGN_OR_RETURN(
       const Comparison comparison,
       Corpus::Compare(options.run.directory, *source, options.run.pipeline.chunker, *provider));
@@ -58,6 +60,13 @@ int Ingest(const Invocation& call) {
           "- reads JSON Lines from standard input, which is this terminal",
           "cat FILE.jsonl | embedflow ingest - --into " + ShellQuoted(options->run.directory)));
     }
+  }
+  const bool reads_a_pipe =
+      std::find(options->inputs.begin(), options->inputs.end(), "-") != options->inputs.end();
+  if (call.arguments.Has("--sync") && reads_a_pipe) {
+    return call.End(UsageError(
+        "--sync cannot tell whether standard input ended or broke off, so it deletes nothing by it",
+        "write the records to a file and ingest that with --sync"));
   }
   SetLogLevelOf(call.arguments);
   if (call.arguments.Has("--dry-run")) return call.End(DryRun(call, *options));

@@ -135,7 +135,7 @@ std::vector<Row> SearchAndExport() {
       Text("--space", "NAME", kSearch | kExport, "Space", "which space, as status names it")
           .More("A corpus may hold vectors of several models side by side.")
           .Default("the newest complete one"),
-      Text("--id", "ID", kRemove, "Remove", "of a document; repeatable")
+      Text("--id", "ID", kRemove, "Remove", "of a document; more may follow")
           .Required()
           .Repeatable()
           .Everyday(),

@@ -30,7 +30,10 @@ int Remove(const Invocation& call) {
   const auto run = [&]() -> Status {
     EF_ASSIGN_OR_RETURN(const std::unique_ptr<Corpus> corpus,
                         Corpus::Open(call.arguments.positionals()[0], Corpus::Mode::kWrite));
-    EF_ASSIGN_OR_RETURN(const RemoveReport report, corpus->Remove(call.arguments.All("--id")));
+    std::vector<std::string> ids = call.arguments.All("--id");
+    const std::vector<std::string>& words = call.arguments.positionals();
+    ids.insert(ids.end(), words.begin() + 1, words.end());
+    EF_ASSIGN_OR_RETURN(const RemoveReport report, corpus->Remove(ids));
     EF_RETURN_IF_ERROR(call.Print(call.json ? ToJson(report) + "\n"
                                             : "removed " + Count(report.documents, "document") +
                                                   " with " + Count(report.chunks, "chunk") + "\n"));

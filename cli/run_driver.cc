@@ -206,6 +206,7 @@ class RunDriver {
       context.corpus = options_.directory;
       context.command = ShellQuoted(call_.words);
       context.is_remote = is_remote_;
+      context.reads_corpus = steps_.mode == Corpus::Mode::kWrite;
       context.has_index = options_.pipeline.index.kind != "none";
       context.exit_code = code;
       WriteToStderr(SummaryText(summary_, context));

@@ -39,8 +39,11 @@ std::string StatusText(const std::string& directory, const CorpusStatus& status)
     if (status.spaces.size() > 1 && at == status.default_space) text += "   default for search";
     text += "\n" + Row("", WithCommas(space->vectors) + " vectors", IndexText(space->index));
     if (!space->is_complete) {
-      text += Row("", WithCommas(status.documents - space->documents) + " documents",
-                  "without vectors here; embedflow backfill");
+      text += Row("", WithCommas(status.documents - space->documents),
+                  "documents have no vectors here:");
+      text += "                embedflow backfill " + ShellQuoted(directory) + " --provider " +
+              ShellQuoted(space->space.provider) + " --model " + ShellQuoted(space->space.model) +
+              " --dimensions " + std::to_string(space->space.dimensions) + "\n";
     }
     if (!space->base_url.empty()) text += "                at " + OneLine(space->base_url) + "\n";
   }

@@ -61,14 +61,19 @@ std::string Failures(const RunSummary& summary) {
 std::string OutcomeLine(const RunSummary& summary, const SummaryContext& context) {
   const std::string time = Duration(summary.seconds);
   const std::uint64_t documents = summary.documents.ingested + summary.documents.unchanged;
-  const std::string is_in = Count(documents, "document") + (documents == 1 ? " is" : " are") +
-                            (context.has_index ? " in and searchable." : " in.");
+  const std::string is_in = context.reads_corpus
+                                ? Count(documents, "document") + " done in this run."
+                                : Count(documents, "document") + (documents == 1 ? " is" : " are") +
+                                      (context.has_index ? " in and searchable." : " in.");
   switch (summary.outcome) {
     case RunOutcome::kComplete:
       if (IsNothingNew(summary)) {
         return "Complete in " + time +
                ". Nothing new: " + Count(summary.documents.unchanged, "document") +
                " unchanged, nothing sent.";
+      }
+      if (context.reads_corpus && summary.documents.read == 0) {
+        return "Complete in " + time + ". There was nothing to send.";
       }
       return "Complete in " + time + ". Everything read is stored" +
              (context.has_index ? ", embedded and indexed." : " and embedded; there is no index.");

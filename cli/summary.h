@@ -14,6 +14,7 @@ struct SummaryContext {
   std::string command;  // The whole command line, quoted for a shell.
   bool is_remote = false;
   bool has_index = true;
+  bool reads_corpus = false;  // A backfill or retry: what it took in was in the corpus before.
   int exit_code = 0;
 };
 

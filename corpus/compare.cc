@@ -51,17 +51,18 @@ class Comparer {
       return {};
     }
     Document& document = record->document;
-    if (IsBlank(document.text)) {
-      ++comparison_.empty;
-      return {};
-    }
-    const ContentHash text_hash = HashContent(document.text);
+    const bool is_blank = IsBlank(document.text);
+    const ContentHash text_hash = HashContent(is_blank ? std::string_view() : document.text);
     if (document.id.empty()) document.id = text_hash.hex();
     std::optional<DocumentState> stored;
     if (reader_ != nullptr) {
       EF_ASSIGN_OR_RETURN(stored, reader_->FindDocument(document.id));
     }
     if (stored) seen_.Add(stored->number);
+    if (is_blank) {
+      ++comparison_.empty;
+      return {};
+    }
     if (!stored) {
       ++comparison_.fresh;
     } else if (IsUnchanged(*stored, text_hash, HashContent(MetadataJson(document.metadata)),
@@ -73,8 +74,9 @@ class Comparer {
     return {};
   }
 
-  Result<Comparison> Finish(const std::vector<std::string>& inputs) {
-    if (comparison_.bad > 0 || inputs.empty()) return comparison_;
+  Result<Comparison> Finish(const Source& source) {
+    const std::vector<std::string> inputs = source.inputs();
+    if (comparison_.bad > 0 || inputs.empty() || !source.is_complete()) return comparison_;
     comparison_.gone = 0;
     if (reader_ == nullptr) return comparison_;
     EF_ASSIGN_OR_RETURN(const std::vector<std::int64_t> sources, reader_->FindSources(inputs));
@@ -105,7 +107,7 @@ Result<Comparison> Corpus::Compare(const std::string& directory, Source& source,
   for (;;) {
     Record record;
     EF_ASSIGN_OR_RETURN(const bool more, source.Next(&record));
-    if (!more) return comparer.Finish(source.inputs());
+    if (!more) return comparer.Finish(source);
     EF_RETURN_IF_ERROR(comparer.Take(&record));
   }
 }

@@ -48,6 +48,7 @@ Result<std::unique_ptr<Corpus>> Corpus::Open(const std::string& directory, Mode 
 
 Result<CorpusStatus> Corpus::Describe() {
   CorpusStatus status;
+  EF_ASSIGN_OR_RETURN(const StoreView view, StoreView::Hold(rep_->reader.get()));
   EF_ASSIGN_OR_RETURN(const StoreCounts counts, rep_->reader->Counts());
   status.documents = counts.documents;
   status.chunks = counts.chunks;

@@ -22,13 +22,12 @@ void RecordProvider(const ProviderOptions& options, SpaceRecord* space) {
   add("api_version", options.api_version);
   add("output_dtype", options.output_dtype);
   add("parameters", options.parameters);
-  add("api_key_file", options.api_key_file);
   if (options.authentication == ProviderOptions::Authentication::kBearer) {
     add("authentication", kBearer);
   }
   if (options.batch_inputs_max) {
-    fields.push_back({"batch_inputs_max", MetadataValue::Number(static_cast<std::int64_t>(
-                                              *options.batch_inputs_max))});
+    fields.push_back({"batch_inputs_max",
+                      MetadataValue::Number(static_cast<std::int64_t>(*options.batch_inputs_max))});
   }
   space->options = MetadataJson(fields);
 }
@@ -54,7 +53,6 @@ Result<ProviderOptions> RecordedProvider(const SpaceRecord& space) {
     if (field.key == "api_version") options.api_version = value;
     if (field.key == "output_dtype") options.output_dtype = value;
     if (field.key == "parameters") options.parameters = value;
-    if (field.key == "api_key_file") options.api_key_file = value;
     if (field.key == "authentication" && value == kBearer) {
       options.authentication = ProviderOptions::Authentication::kBearer;
     }
@@ -68,13 +66,18 @@ Result<ProviderOptions> RecordedProvider(const SpaceRecord& space) {
 }
 
 std::size_t DefaultSpace(const std::vector<SpaceRecord>& spaces, std::uint64_t documents) {
+  std::size_t best = spaces.size() - 1;
   for (std::size_t i = spaces.size(); i-- > 0;) {
     if (spaces[i].documents == documents) return i;
+    if (spaces[i].documents > spaces[best].documents) best = i;
   }
-  return spaces.size() - 1;
+  return best;
 }
 
 Result<SpaceRecord> PickSpace(StoreReader& reader, const std::string& name) {
+  // Spaces and counts of one instant: a commit between them would make a complete space look
+  // incomplete.
+  EF_ASSIGN_OR_RETURN(const StoreView view, StoreView::Hold(&reader));
   EF_ASSIGN_OR_RETURN(std::vector<SpaceRecord> spaces, reader.Spaces());
   if (spaces.empty()) {
     return Status(Code::kNotFound, "the corpus holds no vectors yet")

@@ -16,7 +16,7 @@ void RecordProvider(const ProviderOptions& options, SpaceRecord* space);
 Result<ProviderOptions> RecordedProvider(const SpaceRecord& space);
 
 // Where in `spaces`, which is not empty, the newest complete space is: one that has all of
-// `documents`. The newest if none is complete.
+// `documents`. If there is none, the one with most of them, of several the newest.
 std::size_t DefaultSpace(const std::vector<SpaceRecord>& spaces, std::uint64_t documents);
 // The space of that name; the default one for an empty name. Errors: kNotFound.
 Result<SpaceRecord> PickSpace(StoreReader& reader, const std::string& name);

@@ -61,17 +61,22 @@ void Intake::Read(Source& source) {
 }
 
 void Intake::Read(StoredDocuments& stored) {
-  while (!run_.halting()) {
-    Result<DocumentPtr> document = stored.Next();
-    if (!document.ok()) {
-      run_.Fail(document.status());
-      break;
+  try {
+    while (!run_.halting()) {
+      Result<DocumentPtr> document = stored.Next();
+      if (!document.ok()) {
+        run_.Fail(document.status());
+        break;
+      }
+      if (*document == nullptr) break;
+      ++run_.counters.read;
+      (*document)->sequence = ++sequence_;
+      run_.active_ids.Enter((*document)->id_hash);
+      Admit(*std::move(document));
     }
-    if (*document == nullptr) break;
-    ++run_.counters.read;
-    (*document)->sequence = ++sequence_;
-    run_.active_ids.Enter((*document)->id_hash);
-    Admit(*std::move(document));
+  } catch (const std::exception& error) {
+    run_.threw = true;
+    run_.Fail(Status(Code::kInternal, std::string("reading the corpus failed: ") + error.what()));
   }
   MutexLock lock(mu_);
   PutOpen();
@@ -156,7 +161,8 @@ bool Intake::PassOver(AdmittedDocument* document) {
     ++run_.counters.replaced;
     return true;
   }
-  if (document->source != 0 && stored.source != document->source) {
+  if (document->source != 0 && stored.source != document->source &&
+      stored.source != kSeveralSources) {
     document->moved = stored;
     document->record.document.text = {};
     return false;

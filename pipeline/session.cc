@@ -121,6 +121,7 @@ Status Session::BeginRun(const Source* source) {
   if (index.kind != "auto") wanted.index_kind = index.kind;
   if (index.metric) wanted.metric = MetricName(*index.metric);
   EF_ASSIGN_OR_RETURN(run_.space, store.AddSpace(wanted));
+  WarnOfNewSpace(source != nullptr);
   run_.chunking = ChunkingFingerprint(run_.options.chunker);
   const bool buys = run_.provider->dialect() != nullptr;
   // What can be bought and not yet be stored: what is admitted, by its vectors alone.
@@ -330,7 +331,7 @@ Status Session::End() {
   }
   indexing_ = true;
   if (run_.options.sync && status.ok() && !stopped) {
-    status = DeleteGone(run_, *source_reader_, intake_->seen(), indexer_.get());
+    status = DeleteGone(run_, *read, *source_reader_, intake_->seen(), indexer_.get());
   }
   status = FinishIndexes(status);
   ticking_ = false;
@@ -351,6 +352,17 @@ Status Session::End() {
     status = run_.corpus_store.ForgetDeadRecords(run_.run, read->completed_inputs());
   }
   return EndRun(status);
+}
+
+void Session::WarnOfNewSpace(bool has_source) const {
+  const bool is_known =
+      std::any_of(spaces_before_.begin(), spaces_before_.end(),
+                  [&](const SpaceRecord& space) { return space.id == run_.space.id; });
+  // A backfill is meant to make one.
+  if (is_known || spaces_before_.empty() || !has_source) return;
+  Log(LogLevel::kWarning, "the corpus has vectors of " + spaces_before_.back().space.name() +
+                              "; this run puts those of " + run_.space.space.name() +
+                              " beside them, which embedflow backfill completes");
 }
 
 // A run that ends early leaves its indexes behind as well, unless it was told to stop at once or

@@ -51,6 +51,7 @@ class Session {
  private:
   Status Begin(Source* source, std::optional<StoredDocuments::Which> which);
   Status BeginRun(const Source* source);
+  void WarnOfNewSpace(bool has_source) const;
   // Starts the thread that reads `source`, or the documents of the corpus.
   void StartReading(Source* source, std::optional<StoredDocuments::Which> which);
   // What is to be done once all is committed: deletions, and the index files.

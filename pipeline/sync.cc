@@ -1,5 +1,6 @@
 #include "pipeline/sync.h"
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,7 +27,13 @@ Status VisitGone(RunState& run, StoreReader& reader, const SeenDocuments& seen,
 
 }  // namespace
 
-Status DeleteGone(RunState& run, StoreReader& reader, const SeenDocuments& seen, Indexer* indexer) {
+Status DeleteGone(RunState& run, const Source& source, StoreReader& reader,
+                  const SeenDocuments& seen, Indexer* indexer) {
+  if (!source.is_complete()) {
+    Log(LogLevel::kWarning,
+        "nothing is deleted, because the inputs changed while they were read; sync again");
+    return {};
+  }
   if (run.counters.bad_records > 0) {
     Log(LogLevel::kWarning, "nothing is deleted, because " +
                                 std::to_string(run.counters.bad_records) +

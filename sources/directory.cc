@@ -47,6 +47,7 @@ Status DirectoryWalk::Enter(std::string prefix) {
     if (fd >= 0) ::close(fd);
     if (!prefix.empty() && (error == ENOENT || error == ENOTDIR || error == ELOOP)) {
       Log(LogLevel::kWarning, path + ": the directory is gone since it was listed; passed over");
+      is_complete_ = false;
       return {};
     }
     return InputError(error, path + ": the directory cannot be opened");

@@ -30,6 +30,8 @@ class DirectoryWalk {
   // and kNotFound for a directory that cannot be listed, with its path. A directory that vanished
   // since its parent was listed is passed over with a warning.
   Result<bool> Next(std::string* relative);
+  // False once a directory was passed over for that.
+  bool is_complete() const { return is_complete_; }
 
  private:
   // One directory: its names in order, those of directories with a slash behind them.
@@ -45,6 +47,7 @@ class DirectoryWalk {
   const std::string root_;
   const Says says_;
   bool begun_ = false;
+  bool is_complete_ = true;
   std::vector<Level> levels_;
 };
 

@@ -44,6 +44,7 @@ class FileSource : public Source {
   }
   std::vector<std::string> inputs() const override;
   std::vector<std::string> completed_inputs() const override;
+  bool is_complete() const override { return is_complete_; }
   void Stop() override { stop_->Set(); }
 
  private:
@@ -76,7 +77,8 @@ class FileSource : public Source {
   // The reading thread only.
   Status failed_;
   bool is_done_ = false;
-  std::size_t input_ = 0;  // In inputs_.
+  std::atomic<bool> is_complete_{true};  // Read by others once Next() has returned false.
+  std::size_t input_ = 0;                // In inputs_.
   bool is_input_opened_ = false;
   std::uint64_t input_records_ = 0;
   std::unique_ptr<DirectoryWalk> walk_;     // Of the directory in hand.
@@ -150,6 +152,7 @@ Result<bool> FileSource::OpenMember(const Input& input) {
     if (stop_->is_set()) return Status(Code::kCancelled, "stopped while listing");
     EF_ASSIGN_OR_RETURN(const bool found, walk_->Next(&relative));
     if (!found) {
+      is_complete_ = is_complete_ && walk_->is_complete();
       walk_.reset();
       return false;
     }
@@ -162,6 +165,7 @@ Result<bool> FileSource::OpenMember(const Input& input) {
     const Status opened = OpenFile(member, &relative);
     if (opened.code() == Code::kNotFound) {
       Log(LogLevel::kWarning, member.path + ": gone since the directory was listed; passed over");
+      is_complete_ = false;
       continue;
     }
     EF_RETURN_IF_ERROR(opened);
@@ -212,6 +216,7 @@ void FileSource::FinishFile() {
   if (const std::string change = file_->DescribeChange(file_path_); !change.empty()) {
     Log(LogLevel::kWarning, DisplayName(file_path_) + ": changed while it was read: " + change +
                                 "; the same command again takes in the change");
+    is_complete_ = false;
   }
   reader_.reset();
   file_ = nullptr;

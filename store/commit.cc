@@ -16,6 +16,12 @@ Status Invalid(const DocumentCommit& commit, const std::string& what) {
                 "document \"" + EscapeControl(commit.document->id, 100) + "\": " + what);
 }
 
+// Of a document that was of `before` and has now been read from `read`.
+std::int64_t MergeSources(std::int64_t before, std::int64_t read) {
+  if (before == 0 || before == read) return read;
+  return read == 0 ? before : kSeveralSources;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Committer>> Committer::Open(Writer* writer) {
@@ -38,9 +44,8 @@ Status Committer::PrepareDocuments() {
   Database& database = writer_->database();
   EF_ASSIGN_OR_RETURN(find_document_, database.Prepare(kDocumentById));
   EF_ASSIGN_OR_RETURN(find_number_, database.Prepare(kDocumentByNumber));
-  EF_ASSIGN_OR_RETURN(
-      forget_maybe_paid_,
-      database.Prepare("DELETE FROM maybe_paid WHERE space = ? AND text_hash = ?"));
+  EF_ASSIGN_OR_RETURN(forget_maybe_paid_,
+                      database.Prepare("DELETE FROM maybe_paid WHERE space = ? AND text_hash = ?"));
   EF_ASSIGN_OR_RETURN(
       insert_document_,
       database.Prepare("INSERT INTO documents(id, text_hash, metadata_hash, chunking, spaces, run,"
@@ -149,8 +154,8 @@ Status Committer::Move(const MovedDocument& moved) {
   EF_ASSIGN_OR_RETURN(std::optional<DocumentRow> row, FindNumber(moved.number));
   if (!row) return {};
   writer_->totals().documents_sum -= row->checksum();
-  row->state.source = moved.source;
-  row->origin = moved.origin;
+  if (row->state.source == 0) row->origin = moved.origin;
+  row->state.source = MergeSources(row->state.source, moved.source);
   const std::uint64_t checksum = row->checksum();
   writer_->totals().documents_sum += checksum;
   return WriteRow(&update_document_, *row, checksum);
@@ -276,8 +281,14 @@ Status Committer::WriteDocument(const CommitGroup& group, const Change& change) 
   DocumentRow row;
   row.number = change.number;
   row.id = commit.document->id;
-  row.state = {commit.text_hash, commit.metadata_hash, commit.chunking, change.spaces,
-               group.run,        change.chunks_dead, change.number, commit.source};
+  row.state = {commit.text_hash,
+               commit.metadata_hash,
+               commit.chunking,
+               change.spaces,
+               group.run,
+               change.chunks_dead,
+               change.number,
+               MergeSources(change.old == nullptr ? 0 : change.old->state.source, commit.source)};
   row.sequence = commit.sequence;
   row.chunks = commit.chunks->size();
   row.origin = commit.origin;

@@ -105,11 +105,13 @@ Result<std::unique_ptr<Runs>> Runs::Open(Writer* writer, const Clock& clock) {
 Result<Store::RunBegin> Runs::Begin(SpaceId space, std::uint64_t in_flight_max) {
   Database& database = writer_->database();
   Store::RunBegin begin;
-  EF_ASSIGN_OR_RETURN(
-      Statement open,
-      database.Prepare("SELECT run, in_flight_max FROM runs WHERE ended_ms IS NULL LIMIT 1"));
+  EF_ASSIGN_OR_RETURN(Statement open,
+                      // A run that buys nothing leaves those that did to the next one that does:
+                      // what they may have bought twice is told by that.
+                      database.Prepare("SELECT run, in_flight_max FROM runs WHERE ended_ms IS NULL"
+                                       " AND (?1 > 0 OR in_flight_max = 0) LIMIT 1"));
   for (;;) {
-    EF_ASSIGN_OR_RETURN(const bool found, open.Step());
+    EF_ASSIGN_OR_RETURN(const bool found, open.BindUnsigned(in_flight_max).Step());
     if (!found) break;
     const std::int64_t killed = open.Int(0);
     begin.killed_before = true;

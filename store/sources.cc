@@ -112,9 +112,8 @@ Result<std::vector<std::int64_t>> ReadSources(Database* database,
 }
 
 Result<std::vector<std::int64_t>> ReadDocumentsOfSources(
-    Database* database, std::span<const std::int64_t> sources, std::int64_t run,
-    std::int64_t after, std::size_t documents_max,
-    const std::function<bool(std::int64_t number)>& keep) {
+    Database* database, std::span<const std::int64_t> sources, std::int64_t run, std::int64_t after,
+    std::size_t documents_max, const std::function<bool(std::int64_t number)>& keep) {
   EF_ASSIGN_OR_RETURN(Statement rows, database->Prepare(kAllDocumentsAfter));
   rows.Bind(after);
   std::vector<std::int64_t> numbers;
@@ -124,7 +123,7 @@ Result<std::vector<std::int64_t>> ReadDocumentsOfSources(
     if (!more) break;
     // The whole row, because only with its checksum it is known to be what it says.
     EF_RETURN_IF_ERROR(ReadDocument(*database, rows, &row));
-    if (row.state.run == run || keep(row.number)) continue;
+    if (row.state.source == 0 || row.state.run == run || keep(row.number)) continue;
     if (std::find(sources.begin(), sources.end(), row.state.source) == sources.end()) continue;
     numbers.push_back(row.number);
   }

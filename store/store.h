@@ -61,8 +61,12 @@ struct DocumentState {
   std::int64_t run = 0;  // The run that committed it.
   std::uint32_t chunks_dead = 0;
   std::int64_t number = 0;  // Of the document, from 1; never given to another.
-  std::int64_t source = 0;  // The input it came from, see Store::AddSources; 0: none or unknown.
+  // The input it came from, see Store::AddSources; 0: none or unknown; kSeveralSources.
+  std::int64_t source = 0;
 };
+// A document that was read from more than one input. Which of them still hold it is not known, so
+// none of them can take it along.
+inline constexpr std::int64_t kSeveralSources = -1;
 
 struct ChunkRow {
   ContentHash key;  // Hash of (document id, ordinal, text hash); the chunk id is its top 63 bits.
@@ -87,7 +91,7 @@ struct DocumentCommit {
       nullptr;  // Empty for an empty document: an older version is deleted.
 };
 
-// A document that is as it was and stands elsewhere in the input.
+// A document that is as it was and was read from an input that it was not known to be of.
 struct MovedDocument {
   std::int64_t number = 0;
   std::int64_t source = 0;
@@ -100,7 +104,8 @@ struct CommitGroup {
   SpaceId space = 0;
   std::vector<DocumentCommit> documents;  // In any order.
   std::vector<DeadLetter> dead_letters;   // Of documents in this group, and bad records.
-  std::vector<MovedDocument> moved;       // Those that are gone meanwhile are passed over.
+  // Those that are gone meanwhile are passed over.
+  std::vector<MovedDocument> moved;
   // Texts that were bought, of those that BeginRun called maybe paid: they are no longer.
   std::vector<ContentHash> bought_again;
 };
@@ -226,8 +231,9 @@ class StoreReader {
                                                                    std::string_view after,
                                                                    std::size_t documents_max,
                                                                    std::size_t bytes_max) = 0;
-  // Documents by number, above `after`, that came from one of `sources` and that a run other than
-  // `run` committed: at most `documents_max` for which `keep` is false. Empty: there is none.
+  // Documents by number, above `after`, that came from one of `sources` (0 is none of them) and
+  // from no other, and that a run other than `run` committed: at most `documents_max` for which
+  // `keep` is false. Empty: there is none.
   virtual Result<std::vector<std::int64_t>> DocumentsOfSources(
       std::span<const std::int64_t> sources, std::int64_t run, std::int64_t after,
       std::size_t documents_max, const std::function<bool(std::int64_t number)>& keep) = 0;
@@ -235,6 +241,24 @@ class StoreReader {
   virtual Result<std::vector<std::int64_t>> FindSources(std::span<const std::string> names) = 0;
   // Reads everything; faults are counted, not returned as errors.
   virtual Result<StoreCheck> Check() = 0;
+};
+
+// Holds a view of a reader while it lives.
+class StoreView {
+ public:
+  // `reader` must outlive it and hold none.
+  static Result<StoreView> Hold(StoreReader* reader) {
+    EF_RETURN_IF_ERROR(reader->HoldView());
+    return StoreView(reader);
+  }
+  StoreView(StoreView&& other) noexcept : reader_(other.reader_) { other.reader_ = nullptr; }
+  ~StoreView() {
+    if (reader_ != nullptr) reader_->ReleaseView();
+  }
+
+ private:
+  explicit StoreView(StoreReader* reader) : reader_(reader) {}
+  StoreReader* reader_;
 };
 
 // Opens a view of the corpus in `directory`. Errors: kNotFound, kUnsupported (newer format),

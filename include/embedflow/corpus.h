@@ -45,9 +45,10 @@ struct CorpusStatus {
   std::uint64_t chunks = 0;
   std::uint64_t vectors = 0;  // Sum over the spaces.
   std::uint64_t dead_letters = 0;
-  std::uint64_t bytes = 0;  // All files of the directory.
+  std::uint64_t bytes = 0;          // All files of the directory.
   std::vector<SpaceStatus> spaces;  // From the oldest to the newest.
-  std::size_t default_space = 0;    // In `spaces`: the newest complete one, else the newest.
+  // In `spaces`: the newest complete one; if there is none, the one with most documents.
+  std::size_t default_space = 0;
 };
 
 // What Corpus::Remove did.
@@ -59,8 +60,8 @@ struct RemoveReport {
 
 // What an ingest of a source would do.
 struct Comparison {
-  std::uint64_t read = 0;  // The sum of the next five.
-  std::uint64_t fresh = 0;  // Not in the corpus.
+  std::uint64_t read = 0;     // The sum of the next five.
+  std::uint64_t fresh = 0;    // Not in the corpus.
   std::uint64_t changed = 0;  // In text, metadata or chunking, or without vectors in the space.
   std::uint64_t unchanged = 0;
   std::uint64_t empty = 0;
@@ -179,13 +180,13 @@ class Corpus {
   // Their vectors stay, because they are bought. Must be open for writing. At most 1,000 documents
   // are deleted in one transaction; after an error those of earlier ones are gone.
   Result<RemoveReport> Remove(std::span<const std::string> ids);
-  // Reads the source to its end and says what an ingest into `directory` and the space of `provider`
-  // would do. Sends and writes nothing. A corpus that is not there yet is an empty one. Memory: a bit
-  // for each document of the corpus.
+  // Reads the source to its end and says what an ingest into `directory` and the space of
+  // `provider` would do. Sends and writes nothing. A corpus that is not there yet is an empty one.
+  // Memory: a bit for each document of the corpus.
   static Result<Comparison> Compare(const std::string& directory, Source& source,
                                     const ChunkerOptions& chunker, const Provider& provider);
-  // How the provider of the space of that name was made (empty: the default space), but for its key.
-  // Errors: kNotFound.
+  // How the provider of the space of that name was made (empty: the default space), but for its
+  // key. Errors: kNotFound, kCorruption.
   Result<ProviderOptions> ProviderOf(const std::string& space);
 
  private:

@@ -128,14 +128,15 @@ struct PipelineOptions {
   IndexOptions index;
   FlowOptions flow;
   // How the provider was made, recorded with the space so that search, backfill and retries of dead
-  // letters find it again. Never a key.
+  // letters find it again. Never a key, nor the file of one: who hands over a corpus must not be
+  // able to make its reader send a file.
   ProviderOptions recorded;
   // Admitted once their vectors of a few canary texts point where the provider's own do; else the
   // run ends with the word space_mismatch before anything is bought.
   std::vector<EndpointOptions> endpoints;
-  // Deletes the documents that an earlier run read from one of the source's inputs and that this
-  // run did not find there any more: only after a complete scan of all inputs without a bad record.
-  // Needs a source with inputs().
+  // Deletes the documents that earlier runs read from one of the source's inputs, and from no
+  // other, and that this run did not find there any more: only after a complete scan of all inputs
+  // without a bad record. Needs a source with inputs().
   bool sync = false;
   // Called with how many documents are gone, before any of them is deleted. An error ends the run,
   // and nothing is deleted. Empty: they are deleted.

@@ -60,11 +60,15 @@ class Source {
 
   virtual SourceProgress progress() const { return {}; }
 
-  // What the inputs are called in every run that reads them: absolute paths, "-" for standard input.
-  // Known before the first Next() and constant. Documents are remembered with the input they came
-  // from; what an input no longer holds can be deleted (PipelineOptions::sync). Empty: they come
-  // from none.
+  // What the inputs are called in every run that reads them: absolute paths, "-" for standard
+  // input. Known before the first Next() and constant. Documents are remembered with the input they
+  // came from; what an input no longer holds can be deleted (PipelineOptions::sync). Empty: they
+  // come from none.
   virtual std::vector<std::string> inputs() const { return {}; }
+
+  // False if something was passed over, or changed while it was read: then what was not seen may be
+  // there all the same. Called after Next() has returned false.
+  virtual bool is_complete() const { return true; }
 
   // The inputs read from beginning to end so far, as named in Origin::file: their older dead
   // letters are obsolete. Called after Next() has returned false.

@@ -148,7 +148,7 @@ TEST_F(LivingCorpus, ABadRecordForbidsDeletions) {
   EXPECT_EQ(Summary().at("documents.deleted"), "0");
 }
 
-TEST_F(LivingCorpus, ADocumentThatMovedBelongsToWhereItWasReadLast) {
+TEST_F(LivingCorpus, ADocumentOfTwoInputsIsTakenAlongByNeither) {
   Write("a.jsonl", "{\"id\":\"x\",\"text\":\"one\"}\n{\"id\":\"y\",\"text\":\"two\"}\n");
   Write("b.jsonl", "{\"id\":\"x\",\"text\":\"one\"}\n");
   ASSERT_EQ(IngestOf({"a.jsonl"}).exit_code, 0);
@@ -176,7 +176,7 @@ TEST_F(LivingCorpus, RemovedDocumentsLeaveSearchAtOnceAndCostNothingToComeBack) 
   EXPECT_THAT(search.out, Not(HasSubstr("Fuchs")));
   ExpectSound();
   (void)server.Answered();  // The query.
-  const ProgramResult missing = Run({"remove", At("corpus"), "--id", "b", "--id", "c"});
+  const ProgramResult missing = Run({"remove", At("corpus"), "--id", "b", "c"});
   EXPECT_EQ(missing.exit_code, 1);
   EXPECT_THAT(missing.err, HasSubstr("no document has the id b"));
   EXPECT_THAT(missing.err, HasSubstr("1 other document removed"));
@@ -307,6 +307,36 @@ TEST_F(LivingCorpus, DeadLettersAreSentAgainAndClearWhatSucceeds) {
   ExpectSound();
   EXPECT_EQ(Run(Remote(server.base_url())).exit_code, 0);
   EXPECT_EQ(server.Answered(), 0u);
+}
+
+TEST_F(LivingCorpus, SyncFromAPipeIsRefused) {
+  const ProgramResult result = Run({"ingest", "-", "--into", At("corpus"), "--sync"}, "{}");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--sync"));
+}
+
+TEST_F(LivingCorpus, AForgottenProviderDoesNotTakeSearchAway) {
+  ASSERT_EQ(Ingest().exit_code, 0);
+  Write("one.jsonl", "{\"id\":\"z\",\"text\":\"one more\"}\n");
+  const ProgramResult other = IngestOf({"one.jsonl"}, {"--dimensions", "64"});
+  EXPECT_EQ(other.exit_code, 0);
+  EXPECT_THAT(other.err, HasSubstr("builtin/hash-v1/512"));
+  EXPECT_EQ(Status().at("spaces[0].default"), "true");
+  EXPECT_THAT(Run({"search", At("corpus"), "lazy dog"}).err, HasSubstr("(builtin/hash-v1/512)"));
+}
+
+TEST_F(LivingCorpus, RetriesOfALetterlessSpaceAreRefused) {
+  CountingServer server;
+  server.Refuse("Fuchs");
+  EXPECT_EQ(Run(Remote(server.base_url())).exit_code, 3);
+  const ProgramResult other = Run({"dead", At("corpus"), "--retry", "--provider", "builtin"});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, HasSubstr("they are in local/test/8"));
+  EXPECT_EQ(Status().count("spaces[1].name"), 0u);
+  server.Refuse("");
+  const ProgramResult json = Run({"dead", At("corpus"), "--retry", "--json"});
+  EXPECT_EQ(json.exit_code, 0) << json.err;
+  EXPECT_EQ(json.out, "{\"dead_letters\":[]}\n");
 }
 
 TEST_F(LivingCorpus, LettersOfBadRecordsStayUntilTheInputIsMended) {
