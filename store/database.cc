@@ -114,6 +114,9 @@ Result<std::unique_ptr<Database>> OpenForReading(const std::string& directory) {
   const Result<Totals> seal = Seal::Read(directory);
   Result<std::unique_ptr<Database>> opened = Database::Open(path, Database::Access::kRead);
   if (!opened.ok() && opened.status().code() == Code::kIo) {
+    // See RollBackBirth: what stands there may be a part of the first page.
+    EF_ASSIGN_OR_RETURN(const long long journal, FileBytes(path + "-journal"));
+    if (journal > 0) return NoDatabase(directory);
     opened = OpenUnwritable(directory, opened.status());
   }
   EF_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, std::move(opened));
