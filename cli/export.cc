@@ -85,6 +85,8 @@ int Export(const Invocation& call) {
   if (format == "npy" && path.empty()) {
     return call.End(UsageError("--format npy needs -o FILE: its header is written last"));
   }
+  const Status apart = CheckApart("-o", path, call.arguments.positionals()[0], {});
+  if (!apart.ok()) return call.End(apart);
   const StopSignals signals([](int, int) {});
   const auto run = [&]() -> Status {
     EF_ASSIGN_OR_RETURN(const std::unique_ptr<Corpus> corpus,

@@ -105,7 +105,7 @@ Result<IngestOptions> IngestOptionsOf(const Arguments& arguments) {
   IngestOptions options;
   EF_ASSIGN_OR_RETURN(options.run, RunOptionsOf(arguments, ProviderOptionsOf(arguments)));
   options.run.directory = arguments.Text("--into");
-  options.inputs = arguments.positionals();
+  options.inputs = options.run.inputs = arguments.positionals();
 
   options.source.format = FormatOf(arguments.Text("--format"));
   options.source.id_field = arguments.Text("--id-field", options.source.id_field);

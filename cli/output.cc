@@ -7,8 +7,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
+#include "cli/options.h"
 #include "embedflow/text.h"
 
 namespace embedflow::cli {
@@ -140,6 +142,29 @@ Status CheckWritable(const std::string& path) {
   }
   const std::string folder = FolderOf(Resolved(path));
   if (::access(folder.c_str(), W_OK | X_OK) != 0) return IoError("cannot write", path, errno);
+  return {};
+}
+
+Status CheckApart(std::string_view option, const std::string& path, const std::string& directory,
+                  const std::vector<std::string>& inputs) {
+  if (path.empty()) return {};
+  const auto whole = [](const std::filesystem::path& given) {
+    std::error_code error;
+    std::filesystem::path canonical = std::filesystem::weakly_canonical(given, error);
+    return error ? given : canonical;
+  };
+  const std::filesystem::path target = whole(path);
+  if (target.parent_path() == whole(directory)) {
+    return UsageError(std::string(option) + " " + Printable(path, 200) +
+                          " lies in the corpus, whose files are not to be replaced",
+                      "write it elsewhere");
+  }
+  for (const std::string& input : inputs) {
+    if (input != "-" && whole(input) == target) {
+      return UsageError(std::string(option) + " " + Printable(path, 200) + " is an input",
+                        "write it elsewhere");
+    }
+  }
   return {};
 }
 

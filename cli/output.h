@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "embedflow/status.h"
 
@@ -47,6 +48,11 @@ class Output {
 // Fails early, with kIo, where Output::Create(path) would fail late: a folder that is missing or
 // read-only, a path that is a folder.
 Status CheckWritable(const std::string& path);
+
+// A usage error if `path` lies in the corpus `directory`, whose files a result must not replace, or
+// is one of `inputs`. `option` names it in the message.
+Status CheckApart(std::string_view option, const std::string& path, const std::string& directory,
+                  const std::vector<std::string>& inputs);
 
 // The whole of `bytes` as the file at `path`.
 Status WriteWhole(const std::string& path, std::string_view bytes);

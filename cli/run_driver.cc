@@ -230,6 +230,12 @@ class RunDriver {
 }  // namespace
 
 int DriveRun(const Invocation& call, RunOptions options, const RunSteps& steps) {
+  // Before anything is made: a summary that may not be written there is not written there either.
+  for (const auto& [option, path] : {std::pair("--summary", &options.summary_file),
+                                     std::pair("--ack-log", &options.ack_log_file)}) {
+    const Status apart = CheckApart(option, *path, options.directory, options.inputs);
+    if (!apart.ok()) return call.End(apart);
+  }
   return RunDriver(call, std::move(options), steps).Execute();
 }
 

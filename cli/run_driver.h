@@ -21,8 +21,9 @@ struct RunOptions {
   ProviderOptions provider;
   PipelineOptions pipeline;  // Without the further endpoints, which are made for the run.
   std::vector<EndpointSpec> endpoints;
-  std::string summary_file;  // Empty: none.
-  std::string ack_log_file;  // Empty: none.
+  std::string summary_file;         // Empty: none.
+  std::string ack_log_file;         // Empty: none.
+  std::vector<std::string> inputs;  // Files that nothing may be written over.
 };
 
 // What is to be done; both are called once, on the calling thread.

@@ -62,7 +62,9 @@ std::string RepairText(const VerifyReport& report) {
 }
 
 std::string FaultText(const VerifyReport& report) {
-  std::string text = "damaged: " + Counted(report) + "\n";
+  // An index is written at the end of a run: while one goes on, and after a kill, it is behind.
+  const bool is_behind = report.corrupt == 0 && report.missing_vectors == 0;
+  std::string text = (is_behind ? "the index is behind: " : "damaged: ") + Counted(report) + "\n";
   const auto add = [&text](std::uint64_t count, const char* what) {
     if (count > 0) text += PadLeft(WithCommas(count), 14) + "  " + what + "\n";
   };

@@ -220,6 +220,32 @@ Result<long long> FileBytes(const std::string& path) {
   return IoError(path, "examine", errno);
 }
 
+Result<FilesInPlace> FilesInPlace::Note(const std::string& directory) {
+  FilesInPlace noted;
+  for (const char* name : {kLockFile, kDatabaseFile, kVectorFile}) {
+    const std::string path = directory + "/" + name;
+    struct stat status;
+    if (stat(path.c_str(), &status) != 0) return IoError(path, "examine", errno);
+    noted.files_.push_back({path, status.st_dev, status.st_ino});
+  }
+  return noted;
+}
+
+Status FilesInPlace::Check() const {
+  for (const Noted& file : files_) {
+    struct stat status;
+    const bool is_there = stat(file.path.c_str(), &status) == 0;
+    if (is_there && status.st_dev == file.device && status.st_ino == file.inode) continue;
+    return Status(Code::kIo, EscapeControl(file.path) + " was " +
+                                 (is_there ? "replaced" : "removed") + " while it was in use")
+        .WithKept("nothing was acknowledged since")
+        .WithNext(
+            "put it back, or run embedflow verify --repair on the directory, then the same "
+            "command");
+  }
+  return {};
+}
+
 Result<std::unique_ptr<DirectoryLock>> DirectoryLock::Take(const std::string& directory) {
   const std::string path = directory + "/" + kLockFile;
   EF_RETURN_IF_ERROR(MakePrivateFile(path));

@@ -3,9 +3,11 @@
 #ifndef EMBEDFLOW_STORE_DIRECTORY_H_
 #define EMBEDFLOW_STORE_DIRECTORY_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/file_descriptor.h"
 #include "embedflow/status.h"
@@ -45,6 +47,25 @@ Status MakePrivateFile(const std::string& path);
 Status SyncDirectory(const std::string& directory);
 // Size in bytes, -1 if there is no such file. Errors: kIo.
 Result<long long> FileBytes(const std::string& path);
+
+// That the files of a corpus are still those that were opened: what is written to a file that
+// somebody has removed is lost without an error.
+// Threads: any.
+class FilesInPlace {
+ public:
+  // Notes the files that are there. Errors: kIo.
+  static Result<FilesInPlace> Note(const std::string& directory);
+  // Errors: kIo naming the file that is gone or another one.
+  Status Check() const;
+
+ private:
+  struct Noted {
+    std::string path;
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+  };
+  std::vector<Noted> files_;
+};
 
 // DIR/LOCK, held by flock for life: the kernel lets it go when the process dies, however it dies.
 // Threads: may be destroyed on any thread.

@@ -61,10 +61,6 @@ class Walker {
     if (fstat(fd_, &status) != 0) return IoError(path_, "examine", errno);
     file_bytes_ = static_cast<std::uint64_t>(status.st_size);
     next_page_ = meta_.last_page + 1;
-    // Pages that one transaction took and freed again at the end are counted but never written.
-    if (next_page_ > 2 * (file_bytes_ / meta_.page_bytes) + kUnwrittenPagesMax) {
-      return Damage(path_, "the meta page counts more pages than the file can hold");
-    }
     owned_.assign(next_page_, false);
     EF_RETURN_IF_ERROR(Tree(meta_.main, Kind::kMain));
     if (!walk_.free_list) return {};
@@ -299,7 +295,8 @@ std::size_t LmdbPageBytes(int fd) {
   return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
-Result<LmdbMeta> ReadLmdbMeta(int fd, const std::string& path) {
+Result<LmdbMeta> ReadLmdbMeta(int fd, const std::string& path,
+                              std::optional<std::uint64_t> transaction) {
   // The second page's place depends on the page size, which only the first page tells.
   std::array<char, kPageHeader + kMetaBytes> page;
   LmdbMeta newest;
@@ -333,6 +330,14 @@ Result<LmdbMeta> ReadLmdbMeta(int fd, const std::string& path) {
       return Damage(path, "has pages of a size that cannot be");
     }
     page_bytes = one.page_bytes;
+    struct stat status;
+    if (fstat(fd, &status) != 0) return IoError(path, "examine", errno);
+    // Pages that one transaction took and freed again at the end are counted but never written.
+    const auto pages = static_cast<std::uint64_t>(status.st_size) / page_bytes;
+    if (one.last_page >= 2 * pages + kUnwrittenPagesMax) {
+      return Damage(path, "the meta page counts more pages than the file can hold");
+    }
+    if (transaction && one.transaction == *transaction) return one;
     if (!found || one.transaction > newest.transaction) newest = one;
     found = true;
   }

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,9 +37,12 @@ struct LmdbMeta {
   std::uint64_t transaction = 0;
 };
 
-// The newest of the two. Errors: kCorruption naming `path` if the file is too short, not LMDB's, or
-// neither page is valid; kUnsupported for another data format; kIo.
-Result<LmdbMeta> ReadLmdbMeta(int fd, const std::string& path);
+// The newest of the two, or that of `transaction` if one of them is: while a writer waits for a
+// sync, readers still begin in the state before. Errors: kCorruption naming `path` if the file is
+// too short, not LMDB's, or a page is not valid or counts more pages than the file can hold, which
+// LMDB takes for want of memory; kUnsupported for another data format; kIo.
+Result<LmdbMeta> ReadLmdbMeta(int fd, const std::string& path,
+                              std::optional<std::uint64_t> transaction = std::nullopt);
 
 struct LmdbWalk {
   // Also what only a writer follows: the list of free pages, and that no page has two owners.

@@ -27,9 +27,11 @@ constexpr std::size_t kDropVectors = 4096;
 class StoreImpl : public Store {
  public:
   StoreImpl(std::string directory, std::unique_ptr<DirectoryLock> lock,
-            std::shared_ptr<VectorStore> vectors, std::unique_ptr<Writer> writer)
+            std::shared_ptr<VectorStore> vectors, std::unique_ptr<Writer> writer,
+            FilesInPlace files)
       : directory_(std::move(directory)),
         lock_(std::move(lock)),
+        files_(std::move(files)),
         vectors_(std::move(vectors)),
         writer_(std::move(writer)) {
     for (auto& space : vector_spaces_) space = nullptr;
@@ -63,6 +65,7 @@ class StoreImpl : public Store {
 
   const std::string directory_;
   const std::unique_ptr<DirectoryLock> lock_;  // Let go last.
+  const FilesInPlace files_;
   const std::shared_ptr<VectorStore> vectors_;
   const std::unique_ptr<Writer> writer_;
   std::unique_ptr<Committer> committer_;
@@ -203,6 +206,7 @@ Result<CommitResult> StoreImpl::Commit(const CommitGroup& group) {
   Status status = result.status();
   if (status.ok()) status = WriteSpaces(changes);
   EF_RETURN_IF_ERROR(Remember(writer_->End(status)));
+  EF_RETURN_IF_ERROR(Remember(files_.Check()));
   result->generation = space->generation;
   return result;
 }
@@ -219,6 +223,7 @@ Result<Store::Removed> StoreImpl::RemoveDocuments(std::span<const std::int64_t> 
   Status status = removed.status();
   if (status.ok()) status = WriteSpaces(changes);
   EF_RETURN_IF_ERROR(Remember(writer_->End(status)));
+  EF_RETURN_IF_ERROR(Remember(files_.Check()));
   return removed;
 }
 
@@ -295,7 +300,8 @@ Status StoreImpl::AddRunSample(std::int64_t run, const Progress& progress) {
 Status StoreImpl::EndRun(std::int64_t run, const RunSummary& summary) {
   EF_RETURN_IF_ERROR(RefuseIfFailed());
   EF_RETURN_IF_ERROR(Remember(writer_->Begin()));
-  return Remember(writer_->End(runs_->End(run, summary)));
+  EF_RETURN_IF_ERROR(Remember(writer_->End(runs_->End(run, summary))));
+  return Remember(files_.Check());
 }
 
 Status StoreImpl::ForgetDeadRecords(std::int64_t run, const std::vector<std::string>& files) {
@@ -358,10 +364,12 @@ Result<std::unique_ptr<Store>> OpenStore(const std::string& directory, const Sto
                       VectorStore::Open(directory, VectorStore::Access::kWrite, options.map_bytes));
   EF_ASSIGN_OR_RETURN(std::unique_ptr<Writer> writer,
                       Writer::Open(directory, std::move(opened.database)));
-  // By now the WAL has its name. SQLite makes it durable too, but does not look at what comes of it.
+  // By now the WAL has its name. SQLite makes it durable too, but does not look at what comes of
+  // it.
   EF_RETURN_IF_ERROR(SyncDirectory(directory));
+  EF_ASSIGN_OR_RETURN(FilesInPlace files, FilesInPlace::Note(directory));
   auto store = std::make_unique<StoreImpl>(directory, std::move(lock), std::move(vectors),
-                                           std::move(writer));
+                                           std::move(writer), std::move(files));
   EF_RETURN_IF_ERROR(store->Start(clock));
   return std::unique_ptr<Store>(std::move(store));
 }

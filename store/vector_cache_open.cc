@@ -137,12 +137,16 @@ Status VectorCache::MapOnce() {
   file_ = FileDescriptor(open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!file_.ok()) return IoError(path_, "open", errno);
   EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(path_));
-  if (bytes > 0) EF_RETURN_IF_ERROR(ReadLmdbMeta(file_.get(), path_).status());
+  auto used = static_cast<std::uint64_t>(bytes);
+  if (bytes > 0) {
+    EF_ASSIGN_OR_RETURN(const LmdbMeta meta, ReadLmdbMeta(file_.get(), path_));
+    used = std::max(used, (meta.last_page + 1) * meta.page_bytes);
+  }
   const auto system_page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   LmdbEnvironment::Options options;
   std::uint64_t map_bytes = options_.bytes_max;
   // A file of a larger bound may be full to the brim: even what is evicted needs pages at first.
-  if (const auto used = static_cast<std::uint64_t>(bytes); used > map_bytes) {
+  if (used > map_bytes) {
     map_bytes = used + 2 * kTransactionPagesMax * system_page;
   }
   options.map_bytes = map_bytes / system_page * system_page;
@@ -163,8 +167,9 @@ Status VectorCache::Walk() {
   constexpr int kAttemptsMax = 10;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     EF_ASSIGN_OR_RETURN(const LmdbEnvironment::Read read, environment_->BeginRead());
-    EF_ASSIGN_OR_RETURN(const LmdbMeta meta, ReadLmdbMeta(file_.get(), path_));
-    if (mdb_txn_id(read.get()) != meta.transaction) continue;
+    const std::uint64_t transaction = mdb_txn_id(read.get());
+    EF_ASSIGN_OR_RETURN(const LmdbMeta meta, ReadLmdbMeta(file_.get(), path_, transaction));
+    if (transaction != meta.transaction) continue;
     return WalkLmdbPages(file_.get(), path_, meta, {.free_list = true, .overflow_headers = false});
   }
   return Status(Code::kInUse, EscapeControl(path_) + " changes too fast to be examined");

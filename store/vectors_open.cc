@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -97,8 +98,10 @@ Status VectorStore::Map(Access access, std::size_t map_bytes) {
   EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(path_));
   std::size_t map = map_bytes;
   if (bytes > 0) {
-    EF_RETURN_IF_ERROR(ReadLmdbMeta(file_.get(), path_).status());
-    const auto used = static_cast<std::size_t>(bytes);
+    EF_ASSIGN_OR_RETURN(const LmdbMeta meta, ReadLmdbMeta(file_.get(), path_));
+    // LMDB refuses a map that is smaller than what is counted.
+    const auto used = std::max(static_cast<std::size_t>(bytes),
+                               static_cast<std::size_t>(meta.last_page + 1) * meta.page_bytes);
     while (map < used) map *= 2;
   } else if (access != Access::kMake) {
     return Damage(path_, "it is empty");
@@ -160,15 +163,17 @@ Result<VectorTallies> VectorStore::Tally(LmdbWalk walk) {
 }
 
 Status VectorStore::Walk(const LmdbWalk& walk) {
-  // The meta pages are read before the transaction, so a commit may come between.
+  // Two commits may come between the transaction and the meta pages.
   constexpr int kAttemptsMax = 1000;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     EF_ASSIGN_OR_RETURN(const ReadTransaction read, BeginRead());
-    EF_ASSIGN_OR_RETURN(const LmdbMeta meta, ReadLmdbMeta(file_.get(), path_));
-    if (mdb_txn_id(read.get()) != meta.transaction) continue;
+    const std::uint64_t transaction = mdb_txn_id(read.get());
+    EF_ASSIGN_OR_RETURN(const LmdbMeta meta, ReadLmdbMeta(file_.get(), path_, transaction));
+    if (transaction != meta.transaction) continue;
     return WalkLmdbPages(file_.get(), path_, meta, walk);
   }
-  return Status(Code::kInUse, EscapeControl(path_) + " changes too fast to be examined");
+  return Status(Code::kInUse, EscapeControl(path_) + " changes too fast to be examined")
+      .WithNext("try again");
 }
 
 }  // namespace embedflow

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <map>
@@ -206,6 +207,10 @@ TEST_F(LivingCorpus, BackfillMovesACorpusToAnotherModel) {
     slow.insert(slow.end(), {"--rate-limit-rpm", "600", "--ack-log", At("acks")});
     Program program(EMBEDFLOW_PROGRAM, slow);
     while (ReadFile(At("acks")).empty()) {
+      siginfo_t ended{};
+      const auto id = static_cast<id_t>(program.pid());
+      ASSERT_EQ(waitid(P_PID, id, &ended, WEXITED | WNOHANG | WNOWAIT), 0);
+      ASSERT_EQ(ended.si_pid, 0) << "it ended by itself";
     }
     program.Signal(SIGKILL);
     (void)program.Wait();
@@ -307,6 +312,40 @@ TEST_F(LivingCorpus, DeadLettersAreSentAgainAndClearWhatSucceeds) {
   ExpectSound();
   EXPECT_EQ(Run(Remote(server.base_url())).exit_code, 0);
   EXPECT_EQ(server.Answered(), 0u);
+}
+
+TEST_F(LivingCorpus, NothingIsWrittenOverTheCorpusOrAnInput) {
+  ASSERT_EQ(Ingest().exit_code, 0);
+  for (const Words& more :
+       {Words{"--summary", At("corpus/corpus.sqlite")}, Words{"--ack-log", At("corpus/new")},
+        Words{"--summary", At("in.jsonl")}, Words{"--ack-log", At("corpus/../in.jsonl")}}) {
+    EXPECT_EQ(Ingest(more).exit_code, 2) << more[1];
+  }
+  EXPECT_EQ(Run({"export", At("corpus"), "-o", At("corpus/vectors.lmdb")}).exit_code, 2);
+  EXPECT_EQ(Ingest({"--summary", At("s.json")}).exit_code, 0);
+  ExpectSound();
+}
+
+TEST_F(LivingCorpus, AFileThatIsRemovedUnderARunIsNoticed) {
+  for (const char* name : {"corpus.sqlite", "vectors.lmdb", "LOCK"}) {
+    SCOPED_TRACE(name);
+    const std::string directory = At(std::string("corpus-") + name);
+    CountingServer server;
+    Words words = Remote(server.base_url(), {"--max-batch-size", "1", "--rate-limit-rpm", "120",
+                                             "--ack-log", At(std::string("acks-") + name)});
+    words[3] = directory;
+    Program program(EMBEDFLOW_PROGRAM, words);
+    while (ReadFile(At(std::string("acks-") + name)).empty()) {
+      siginfo_t ended{};
+      const auto id = static_cast<id_t>(program.pid());
+      ASSERT_EQ(waitid(P_PID, id, &ended, WEXITED | WNOHANG | WNOWAIT), 0);
+      ASSERT_EQ(ended.si_pid, 0) << "it ended by itself";
+    }
+    std::filesystem::remove(directory + "/" + name);
+    const ProgramResult result = program.Wait();
+    EXPECT_EQ(result.exit_code, 7) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("was removed while it was in use"));
+  }
 }
 
 TEST_F(LivingCorpus, SyncFromAPipeIsRefused) {
