@@ -150,6 +150,10 @@ std::optional<TimePoint> Dispatcher::Collect(std::vector<BatchPtr>* out, TimePoi
     NoteWait(Gate::kOpen, now);
     return std::nullopt;
   }
+  if (is_paused_) {
+    NoteWait(Gate::kOpen, now);
+    return std::nullopt;
+  }
   std::optional<TimePoint> again;
   const auto look_at = [&](TimePoint when) { again = again ? std::min(*again, when) : when; };
   Gate held_by = Gate::kOpen;
@@ -205,6 +209,22 @@ void Dispatcher::Pump() {
   }
   for (const BatchPtr& batch : out) let_go_(batch);
   if (sets_timer) transport_->CallAt(*again, [this] { Pump(); });
+}
+
+bool Dispatcher::Pause() {
+  MutexLock lock(mu_);
+  return !std::exchange(is_paused_, true);
+}
+
+void Dispatcher::Resume(std::size_t i, bool has_accepted) {
+  {
+    MutexLock lock(mu_);
+    is_paused_ = false;
+    if (has_accepted) endpoints_[i]->NoteSuccess();
+    const auto due = retries_.upper_bound(run_.clock.Now());
+    for (auto entry = retries_.begin(); entry != due; ++entry) entry->second->is_held_by_us = true;
+  }
+  Pump();
 }
 
 std::uint64_t Dispatcher::SuccessesOf(std::size_t i) {
@@ -312,6 +332,7 @@ std::size_t Dispatcher::in_flight_limit() {
 
 const char* Dispatcher::waits_for() {
   MutexLock lock(mu_);
+  if (is_paused_) return "retry";
   switch (held_by_) {
     case Gate::kBreaker:
       return "breaker";

@@ -49,6 +49,11 @@ class Dispatcher {
   bool MoveOn(Batch& batch, const Status& why) EF_EXCLUDES(mu_);
   // Why no endpoint is usable any more.
   Status WhyNone() EF_EXCLUDES(mu_);
+  // Nothing more leaves until Resume, unless the run is halting. False if that is so already.
+  bool Pause() EF_EXCLUDES(mu_);
+  // What waited meanwhile loses no time of its deadline. `has_accepted`: endpoint `i` was seen to
+  // accept a text.
+  void Resume(std::size_t i, bool has_accepted) EF_EXCLUDES(mu_);
   // Lets everything go that waits, if the run is halting; otherwise what may go.
   void Pump() EF_EXCLUDES(mu_);
 
@@ -104,6 +109,7 @@ class Dispatcher {
   Mutex mu_;
   std::deque<BatchPtr> fresh_ EF_GUARDED_BY(mu_);
   std::multimap<TimePoint, BatchPtr> retries_ EF_GUARDED_BY(mu_);  // By their earliest time.
+  bool is_paused_ EF_GUARDED_BY(mu_) = false;
   // What held the foremost batch back when last asked, and since when only the limits did.
   Gate held_by_ EF_GUARDED_BY(mu_) = Gate::kOpen;
   std::optional<TimePoint> limited_since_ EF_GUARDED_BY(mu_);

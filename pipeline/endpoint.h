@@ -62,6 +62,7 @@ class Endpoint {
   Endpoint(std::shared_ptr<const Provider> provider, const FlowOptions& flow, EndpointRole role,
            std::uint64_t seed, TimePoint now);
 
+  const Provider& provider() const { return *provider_; }
   const Dialect& dialect() const { return *provider_->dialect(); }
   EndpointRole role() const { return role_; }
   const std::shared_ptr<const SendOptions>& send_options() const { return send_; }
@@ -94,6 +95,8 @@ class Endpoint {
   std::size_t in_flight() const { return concurrency_.in_flight(); }
   std::size_t limit() const { return concurrency_.limit(); }
   std::uint64_t successes() const { return successes_; }
+  // A text was accepted that no permit was for.
+  void NoteSuccess() { ++successes_; }
   double tokens_per_estimated() const { return correction_.ratio(); }
   void AddAllowanceWait(Duration waited) { allowance_wait_ += waited; }
   const LearntCaps& caps() const { return caps_; }

@@ -280,7 +280,11 @@ void Graph::Release() { nodes_->graph.release_wait(); }
 void Graph::WaitIdle() {
   while (true) {
     nodes_->graph.wait_for_all();
-    if (nodes_->bodies.open_mark() == 0) return;
+    if (nodes_->bodies.open_mark() == 0) {
+      // Of a run that halts; any other waits for the answer.
+      nodes_->bodies.EndProbe();
+      return;
+    }
     auto admission = std::make_shared<Admission>();
     admission->flush = true;
     Send(nodes_->pack, admission);

@@ -44,7 +44,7 @@ class Graph {
   void Hold();
   void Release();
   // Returns when nothing is inside and nothing is held; what the packer keeps open is sent on its
-  // way first.
+  // way first. A question to the provider that is under way is given up then.
   void WaitIdle();
 
  private:

@@ -15,6 +15,7 @@
 #include "pipeline/batch.h"
 #include "pipeline/budget.h"
 #include "pipeline/counters.h"
+#include "pipeline/probe.h"
 #include "stages/claims.h"
 #include "store/in_flight.h"
 #include "store/store.h"
@@ -59,6 +60,7 @@ class RunState {
   std::unique_ptr<InFlight> in_flight;
   // Texts of the space that earlier runs may have paid for; the writer's once it has started.
   std::unordered_set<ContentHash> maybe_paid;
+  ProbeSender send_probe = EmbedNow;
   // Wakes what waits once the run is to end: the source, and requests that were not sent.
   std::function<void()> on_halt;
 

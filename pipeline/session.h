@@ -33,6 +33,8 @@ class Session {
  public:
   Session(Corpus& corpus, std::shared_ptr<const Provider> provider, PipelineOptions options,
           TransportFactory make_transport);
+  // Before Begin, for tests: how a probe (pipeline/probe.h) is sent.
+  void SetProbeSender(ProbeSender send) { run_.send_probe = std::move(send); }
 
   // Starts all threads and returns. Called once. On an error nothing runs.
   Status Begin(Source& source) { return Begin(&source, std::nullopt); }

@@ -65,7 +65,8 @@ StageBodies::StageBodies(RunState& run, const Chunker& chunker, Dispatcher* disp
       dispatcher_(dispatcher),
       dimensions_(static_cast<std::size_t>(run.space.space.dimensions)),
       packer_(BatchLimits(*run.provider, run.options.flow)),
-      rng_(run.options.seed) {}
+      rng_(run.options.seed),
+      probe_(run.send_probe, [&run] { return run.halting(); }) {}
 
 void StageBodies::Chunk(Admission& admission) {
   std::vector<ChunkSpan> spans;

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "pipeline/batch.h"
 #include "pipeline/dispatcher.h"
+#include "pipeline/probe.h"
 #include "pipeline/run.h"
 #include "providers/transport.h"
 #include "stages/chunker.h"
@@ -25,15 +26,18 @@ namespace embedflow {
 // waits.
 class StageBodies {
  public:
-  // Refusals that show, while no request was ever accepted, that it is not about the texts:
-  // requests that were refused, texts that were refused alone, requests whose reply was unusable
-  // twice. Bisecting on would send every text again and again.
+  // Refusals that raise the question, while no request was ever accepted, whether it is about the
+  // texts: requests that were refused, texts that were refused alone. Bisecting on would send every
+  // text again and again. A probe answers it.
   static constexpr std::uint64_t kRefusalsMax = 8;
   static constexpr std::uint64_t kRefusedTextsMax = 3;
-  static constexpr std::uint64_t kBadRepliesMax = 3;
-  // Texts that were refused alone, one after the other, with nothing accepted in between: then it
-  // is the provider that has changed.
+  // The same later: texts that were refused alone, one after the other, with nothing accepted in
+  // between. It may be the provider that has changed.
   static constexpr std::uint64_t kRefusedTextsInARowMax = 16;
+  // Probes in a row that the provider did not answer: then it is unavailable.
+  static constexpr std::uint64_t kProbesUnansweredMax = 3;
+  // Requests whose reply was unusable twice, while none was ever accepted: not about the texts.
+  static constexpr std::uint64_t kBadRepliesMax = 3;
 
   // `run`, `chunker` and `dispatcher`, which is null for an in-process provider, outlive the
   // bodies.
@@ -69,6 +73,8 @@ class StageBodies {
   Judgement Judge(Batch& batch);
   // Gives back what the batch and its documents hold.
   void Settle(Batch& batch);
+  // Gives up a probe that is under way, and waits for its end. Nothing may follow.
+  void EndProbe() { probe_.End(); }
 
  private:
   void TakeCached(std::vector<BatchItem>* to_buy, std::vector<BatchPtr>* cached);
@@ -78,9 +84,13 @@ class StageBodies {
   // The batch's texts are in flight from now on; or nothing can have been paid for them.
   void NameInFlight(Batch& batch);
   void ClearInFlight(Batch& batch);
-  // Ends the run, and the batch, when refusals show that the form of the request or the server is
-  // at fault.
+  // Asks the provider when refusals may be of all requests, and ends the run, and the batch, when
+  // its replies show that they are.
   void NoteRefusal(Batch& batch, Verdict* verdict);
+  // Sends a probe, unless one is under way; the batch is sent again after it.
+  void AskProvider(Batch& batch, Verdict* verdict);
+  // `why`: the refusal that raised the question.
+  void TakeProbe(const Probe::Reply& reply, const Status& why);
   // Of whole batches at most one was refused lately: no spell in which the provider refused all.
   bool IsOneRefusalAlone();
   std::vector<BatchPtr> Split(Batch& batch);
@@ -106,10 +116,13 @@ class StageBodies {
   std::atomic<bool> accepted_any_{false};
   std::atomic<std::uint64_t> refusals_{0};
   std::atomic<std::uint64_t> refused_texts_{0};
+  std::atomic<std::uint64_t> probes_unanswered_{0};
   Mutex mu_;
   Rng rng_ EF_GUARDED_BY(mu_);
   // When the last two whole batches were refused.
   std::array<TimePoint, 2> refused_at_ EF_GUARDED_BY(mu_){};
+  // Its thread uses all of the above.
+  Probe probe_;
 };
 
 }  // namespace embedflow

@@ -1,4 +1,5 @@
 // What follows an attempt: the part of the stage bodies that decides over batches.
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -191,17 +192,67 @@ void StageBodies::NoteRefusal(Batch& batch, Verdict* verdict) {
     }
     return;
   }
-  run_.Fail(is_unusable ? Status(Code::kUnavailable, "the provider's replies cannot be used: " +
-                                                         batch.outcome.status.message())
-                              .WithWord(kRepliesUnusable)
-                              .WithNext("check --base-url, --model and --dimensions; then the same "
-                                        "command")
-                        : Status(Code::kRefused, "the provider refuses every request: " +
-                                                     batch.outcome.status.message())
-                              .WithWord(kRequestRefused)
-                              .WithNext("check --model, --dimensions and --base-url; then the same "
-                                        "command"));
+  if (!is_unusable) {
+    AskProvider(batch, verdict);
+    return;
+  }
+  run_.Fail(Status(Code::kUnavailable,
+                   "the provider's replies cannot be used: " + batch.outcome.status.message())
+                .WithWord(kRepliesUnusable)
+                .WithNext("check --base-url, --model and --dimensions; then the same command"));
   verdict->kind = Verdict::Kind::kCancel;
+}
+
+void StageBodies::AskProvider(Batch& batch, Verdict* verdict) {
+  const Status why = batch.outcome.status;
+  if (dispatcher_ == nullptr) {
+    // To compute is what this thread is for.
+    TakeProbe(probe_.AskHere(*run_.provider), why);
+    if (run_.halting()) verdict->kind = Verdict::Kind::kCancel;
+    return;
+  }
+  // What the answer shows must not condemn a text that was refused before it.
+  if (verdict->kind == Verdict::Kind::kDead) batch.judgements = std::max(batch.judgements, 1);
+  *verdict = {Verdict::Kind::kAgain, {}};
+  if (!dispatcher_->Pause()) return;
+  Endpoint& endpoint = dispatcher_->endpoint(batch.endpoint);
+  probe_.Ask(endpoint.provider(), endpoint.flow().timeout,
+             [this, why, i = batch.endpoint](const Probe::Reply& reply) {
+               TakeProbe(reply, why);
+               dispatcher_->Resume(i, reply.answer == Probe::Answer::kAccepted);
+             });
+}
+
+void StageBodies::TakeProbe(const Probe::Reply& reply, const Status& why) {
+  run_.counters.requests += reply.cost.requests;
+  run_.counters.model_tokens += reply.cost.model_tokens;
+  if (run_.halting()) return;
+  switch (reply.answer) {
+    case Probe::Answer::kAccepted:
+      Log(LogLevel::kInfo,
+          "the provider accepts a text of our own: its refusals are about the texts");
+      accepted_any_.store(true, std::memory_order_relaxed);
+      refusals_ = 0;
+      refused_texts_ = 0;
+      probes_unanswered_ = 0;
+      return;
+    case Probe::Answer::kRefused:
+      // The key may be at fault by now, which says more.
+      run_.Fail(reply.status.code() == Code::kRefused
+                    ? reply.status
+                    : Status(Code::kRefused, "the provider refuses every request: " + why.message())
+                          .WithWord(kRequestRefused)
+                          .WithNext("check --model, --dimensions and --base-url; then the same "
+                                    "command"));
+      return;
+    case Probe::Answer::kUnanswered:
+      if (++probes_unanswered_ < kProbesUnansweredMax) return;
+      run_.Fail(Status(Code::kUnavailable,
+                       "the provider refuses texts, and does not answer whether it refuses all: " +
+                           reply.status.message())
+                    .WithWord(reply.status.word())
+                    .WithNext("run the same command again once the provider answers"));
+  }
 }
 
 std::vector<BatchPtr> StageBodies::Split(Batch& batch) {

@@ -378,6 +378,35 @@ TEST_F(LivingCorpus, RetriesOfALetterlessSpaceAreRefused) {
   EXPECT_EQ(json.out, "{\"dead_letters\":[]}\n");
 }
 
+TEST_F(LivingCorpus, LettersThatAreAllStillRefusedStayLetters) {
+  CountingServer server;
+  server.Refuse("no such text");
+  ASSERT_EQ(Run(Remote(server.base_url())).exit_code, 0);
+  // A run in which nothing is new but what is refused.
+  Write("in.jsonl",
+        "{\"id\":\"x\",\"text\":\"POISON one\"}\n{\"id\":\"y\",\"text\":\"POISON two\"}\n"
+        "{\"id\":\"z\",\"text\":\"POISON three\"}\n");
+  server.Refuse("POISON");
+  const ProgramResult ingest = Run(Remote(server.base_url()));
+  EXPECT_EQ(ingest.exit_code, 3) << ingest.err;
+  EXPECT_EQ(Status().at("dead_letters"), "3");
+  const ProgramResult again = Run({"dead", At("corpus"), "--retry", "--retry-delay-ms", "1"});
+  EXPECT_EQ(again.exit_code, 3) << again.err;
+  const auto letters = JsonMap::Of(Run({"dead", At("corpus"), "--json"}).out);
+  for (const char* letter : {"0", "1", "2"}) {
+    const std::string at = "dead_letters[" + std::string(letter) + "].";
+    EXPECT_GE(std::stoi(letters.at(at + "attempts")), 1) << again.out;
+    EXPECT_EQ(letters.at(at + "http_status"), "400");
+  }
+  EXPECT_EQ(Status().at("dead_letters"), "3");
+  ExpectSound();
+  // So does moving to another space of the same server.
+  const ProgramResult backfill =
+      Run({"backfill", At("corpus"), "--provider", "local", "--model", "other", "--base-url",
+           server.base_url(), "--dimensions", "8", "--retry-delay-ms", "1"});
+  EXPECT_EQ(backfill.exit_code, 3) << backfill.err;
+}
+
 TEST_F(LivingCorpus, LettersOfBadRecordsStayUntilTheInputIsMended) {
   Write("in.jsonl", "{\"id\":\"a\",\"text\":\"one\"}\nnot json\n");
   EXPECT_EQ(Ingest().exit_code, 3);

@@ -179,7 +179,8 @@ struct TestRun {
   Status status;
   RunSummary summary;
   std::map<std::string, std::uint64_t> answered;  // Texts that got a good reply, how often.
-  std::uint64_t sends = 0;
+  std::uint64_t sends = 0;                        // Probes included.
+  std::uint64_t probes = 0;
 };
 
 inline PipelineOptions TestOptions() {
@@ -191,10 +192,36 @@ inline PipelineOptions TestOptions() {
   return options;
 }
 
+// What EmbedNow would bring of one attempt at `server`.
+inline Result<std::vector<float>> ProbeAt(const FakeTransport::Server& server,
+                                          const Provider& provider,
+                                          std::span<const std::string_view> texts,
+                                          EmbedNowCost* cost) {
+  const Dialect& dialect = *provider.dialect();
+  std::vector<float> vectors(texts.size() * kTestDimensions);
+  const Outcome outcome =
+      dialect.Read(server(dialect.Write(texts), 1), texts.size(), std::span<float>(vectors));
+  ++cost->requests;
+  cost->model_tokens += outcome.model_tokens.value_or(0);
+  switch (outcome.kind) {
+    case Outcome::Kind::kOk:
+      return vectors;
+    case Outcome::Kind::kRefused:
+      return outcome.status;
+    case Outcome::Kind::kInvalid:
+    case Outcome::Kind::kOversize:
+      return Status(Code::kInvalidArgument, outcome.status.message());
+    default:
+      return Status(Code::kUnavailable, outcome.status.message());
+  }
+}
+
+// Probes go to `server` too, unless `send_probe` is given.
 inline TestRun RunOver(const std::string& directory, Source& source, FakeTransport::Server server,
                        PipelineOptions options = TestOptions(),
                        std::shared_ptr<const Provider> provider = WireProvider(),
-                       std::uint64_t seed = 1, std::function<void(Session&)> started = {}) {
+                       std::uint64_t seed = 1, std::function<void(Session&)> started = {},
+                       ProbeSender send_probe = {}) {
   TestRun run;
   Result<std::unique_ptr<Corpus>> corpus = Corpus::Open(directory, Corpus::Mode::kCreate);
   if (!corpus.ok()) {
@@ -203,12 +230,18 @@ inline TestRun RunOver(const std::string& directory, Source& source, FakeTranspo
   }
   FakeTransport* transport = nullptr;
   Mutex mu;
+  Mutex serving;
+  const auto serve = [&](const HttpRequest& request, std::uint64_t attempt) {
+    MutexLock lock(serving);
+    return server(request, attempt);
+  };
+  const bool is_wire = provider->dialect() != nullptr;
   Session session(
       **corpus, std::move(provider), std::move(options),
       [&](const ReactorOptions&, Clock&, TransportSink sink) -> Result<std::unique_ptr<Transport>> {
         auto fake = std::make_unique<TickingTransport>(
             [&](const HttpRequest& request, std::uint64_t attempt) {
-              HttpReply reply = server(request, attempt);
+              HttpReply reply = serve(request, attempt);
               MutexLock lock(mu);
               ++run.sends;
               if (reply.status == 200) {
@@ -220,6 +253,16 @@ inline TestRun RunOver(const std::string& directory, Source& source, FakeTranspo
         transport = fake.get();
         return std::unique_ptr<Transport>(std::move(fake));
       });
+  session.SetProbeSender([&](const Provider& asked, std::span<const std::string_view> texts,
+                             const EmbedNowOptions& how, EmbedNowCost* cost) {
+    {
+      MutexLock lock(mu);
+      ++run.probes;
+      run.sends += is_wire ? 1 : 0;
+    }
+    if (send_probe) return send_probe(asked, texts, how, cost);
+    return is_wire ? ProbeAt(serve, asked, texts, cost) : EmbedNow(asked, texts, how, cost);
+  });
   run.status = session.Begin(source);
   if (!run.status.ok()) return run;
   if (started) started(session);
