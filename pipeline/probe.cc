@@ -40,7 +40,7 @@ Probe::Reply Probe::Send(const Provider& provider, std::chrono::milliseconds tim
 }
 
 void Probe::Ask(const Provider& provider, std::chrono::milliseconds timeout,
-                std::function<void(const Reply&)> take) {
+                const std::function<void(const Reply&)>& take) {
   Reply failed;
   {
     MutexLock lock(mu_);

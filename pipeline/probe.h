@@ -48,7 +48,7 @@ class Probe {
   // Returns at once; `take` is called once, on the probe's thread. `timeout` is of each attempt.
   // `provider` must have a dialect and live until then.
   void Ask(const Provider& provider, std::chrono::milliseconds timeout,
-           std::function<void(const Reply&)> take) EF_EXCLUDES(mu_);
+           const std::function<void(const Reply&)>& take) EF_EXCLUDES(mu_);
   // The same on this thread, for a provider in this process: whatever it fails of is a refusal.
   Reply AskHere(const Provider& provider) const;
   // Gives up a question that is under way and waits until its `take` has returned.
