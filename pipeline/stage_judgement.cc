@@ -214,7 +214,8 @@ void StageBodies::AskProvider(Batch& batch, Verdict* verdict) {
   // What the answer shows must not condemn a text that was refused before it.
   if (verdict->kind == Verdict::Kind::kDead) batch.judgements = std::max(batch.judgements, 1);
   *verdict = {Verdict::Kind::kAgain, {}};
-  if (!dispatcher_->Pause()) return;
+  // Asked after the pause: who was refused while the last answer came sees what it led to.
+  if (!dispatcher_->Pause() || run_.halting()) return;
   Endpoint& endpoint = dispatcher_->endpoint(batch.endpoint);
   probe_.Ask(endpoint.provider(), endpoint.flow().timeout,
              [this, why, i = batch.endpoint](const Probe::Reply& reply) {
