@@ -50,6 +50,7 @@ class Probe {
   void Ask(const Provider& provider, std::chrono::milliseconds timeout,
            const std::function<void(const Reply&)>& take) EF_EXCLUDES(mu_);
   // The same on this thread, for a provider in this process: whatever it fails of is a refusal.
+  // By any number of threads at once.
   Reply AskHere(const Provider& provider) const;
   // Gives up a question that is under way and waits until its `take` has returned.
   void End() EF_EXCLUDES(mu_);

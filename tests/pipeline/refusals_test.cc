@@ -262,7 +262,7 @@ TEST(Refusals, AnEmbedderOfThisProcessIsAskedToo) {
       RunOver(other.corpus(), good, RefusesBad, TestOptions(), std::make_shared<PickyEmbedder>(""));
   EXPECT_EQ(broken.status.word(), kRequestRefused) << broken.status.ToString();
   EXPECT_EQ(broken.summary.dead_letters, 0u);
-  EXPECT_EQ(broken.probes, 1u);
+  EXPECT_GE(broken.probes, 1u);  // Several workers may ask at once.
 }
 
 TEST(Refusals, OverASocketTheProbeIsCountedWithTheRest) {
