@@ -205,17 +205,6 @@ int CacheTransaction::PutPieces(const ContentHash& key, std::string_view bytes) 
   return MDB_SUCCESS;
 }
 
-// LMDB frees the page whose number stands in a large value's header. A page that was written to the
-// place of another is whole, but has the other's number.
-bool CacheTransaction::IsOnItsPage(std::string_view piece) const {
-  // Smaller ones lie in a leaf, which may be a copy outside the map.
-  if (piece.size() <= page_bytes_ / 2) return true;
-  const auto offset = static_cast<std::uint64_t>(piece.data() - map_begin_);
-  std::uint64_t number;
-  std::memcpy(&number, piece.data() - kLmdbPageHeader, sizeof number);
-  return number == offset / page_bytes_;
-}
-
 int CacheTransaction::Erase(const ContentHash& key, const CacheEntry& entry, std::uint64_t* pages) {
   *pages = 0;
   MDB_val at;
@@ -227,10 +216,7 @@ int CacheTransaction::Erase(const ContentHash& key, const CacheEntry& entry, std
     MDB_val value;
     result = mdb_cursor_get(vectors_, &at, &value, MDB_SET);
     if (result != MDB_SUCCESS) break;
-    damage_ = CheckBeforeDeletion(fd_, path_, page_bytes_, at.mv_size, View(value));
-    if (damage_.ok() && map_begin_ != nullptr && !IsOnItsPage(View(value))) {
-      damage_ = Status(Code::kCorruption, EscapeControl(path_) + ": a page has another's number");
-    }
+    damage_ = CheckBeforeDeletion(fd_, path_, page_bytes_, at.mv_size, View(value), map_begin_);
     if (!damage_.ok()) return MDB_CORRUPTED;
     result = mdb_cursor_del(vectors_, 0);
     ++*pages;

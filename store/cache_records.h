@@ -100,7 +100,6 @@ class CacheTransaction {
 
  private:
   int SetUsed(const ContentHash& key, CacheEntry entry);
-  bool IsOnItsPage(std::string_view piece) const;
   int PutPieces(const ContentHash& key, std::string_view bytes);
   int Erase(const ContentHash& key, const CacheEntry& entry, std::uint64_t* pages);
 

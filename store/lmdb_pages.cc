@@ -349,11 +349,13 @@ Status WalkLmdbPages(int fd, const std::string& path, const LmdbMeta& meta, cons
 }
 
 Status CheckBeforeDeletion(int fd, const std::string& path, std::size_t page_bytes,
-                           std::size_t key_bytes, std::string_view value) {
+                           std::size_t key_bytes, std::string_view value, const char* map_begin) {
   if (kNodeHeader + key_bytes + value.size() <= LmdbInlineMax(page_bytes)) return {};
   const char* page = value.data() - kPageHeader;
   const auto number = Load<std::uint64_t>(page);
-  if (Load<std::uint16_t>(page + 10) == kOverflowPage &&
+  const bool is_in_place =
+      map_begin == nullptr || number == static_cast<std::uint64_t>(page - map_begin) / page_bytes;
+  if (is_in_place && Load<std::uint16_t>(page + 10) == kOverflowPage &&
       Load<std::uint32_t>(page + 12) == OverflowPages(value.size(), page_bytes) &&
       number < (std::uint64_t{1} << 48)) {
     std::vector<char> in_file(page_bytes);

@@ -72,11 +72,12 @@ struct LmdbScan {
 // Errors: kIo, and those of scan.record.
 Status ScanLmdbPages(int fd, const std::string& path, const LmdbScan& scan);
 
-// OK if LMDB may delete or overwrite the entry whose value lies at `value` in the map: LMDB
-// believes the header before a large value and would free pages that are not its own. Errors:
+// OK if LMDB may delete or overwrite the entry whose value lies at `value` in the map that begins
+// at `map_begin` (null: unknown, then a page that was copied to another's place goes unnoticed):
+// LMDB believes the header before a large value and would free pages that are not its own. Errors:
 // kCorruption, kIo.
 Status CheckBeforeDeletion(int fd, const std::string& path, std::size_t page_bytes,
-                           std::size_t key_bytes, std::string_view value);
+                           std::size_t key_bytes, std::string_view value, const char* map_begin);
 
 }  // namespace embedflow
 

@@ -203,12 +203,20 @@ Result<Totals> DatabaseRepairer::Fill() {
 // the new one counts, and nobody opens the directory until it is in place.
 Status DatabaseRepairer::Swap() {
   EF_ASSIGN_OR_RETURN(const long long bytes, FileBytes(path_));
-  if (bytes >= 0) {
-    const std::string kept = FreeDamagedName(path_);
-    EF_RETURN_IF_ERROR(AlsoName(path_, kept));
-    EF_RETURN_IF_ERROR(AlsoName(path_ + "-wal", kept + "-wal"));
+  EF_ASSIGN_OR_RETURN(const long long wal_bytes, FileBytes(path_ + "-wal"));
+  // A young corpus is all in its WAL, which is worth keeping also without the database.
+  if (bytes >= 0 || wal_bytes > 0) {
+    const std::string kept = FreeDamagedName(bytes >= 0 ? path_ : path_ + "-wal");
+    if (bytes >= 0) {
+      EF_RETURN_IF_ERROR(AlsoName(path_, kept));
+      EF_RETURN_IF_ERROR(AlsoName(path_ + "-wal", kept + "-wal"));
+    } else {
+      EF_RETURN_IF_ERROR(AlsoName(path_ + "-wal", kept));
+    }
     EF_RETURN_IF_ERROR(SyncDirectory(directory_));
-    Note(EscapeControl(path_) + " was damaged; it is kept as " + EscapeControl(kept));
+    Note(EscapeControl(path_) +
+         (bytes >= 0 ? " was damaged; it is kept as " : " was missing; its -wal is kept as ") +
+         EscapeControl(kept));
   } else if (!repair_.made_anew) {
     Note(EscapeControl(path_) + " was missing");
   }

@@ -204,6 +204,8 @@ Status VectorStore::PutOnce(const VectorSpace& space, std::span<const Store::Vec
   MDB_cursor* cursor = nullptr;
   // Before the first change, which copies that page to other memory.
   const void* map = result == MDB_SUCCESS ? MapAddress(write.get()) : nullptr;
+  // Looked up when it is needed: hardly ever.
+  const auto map_begin = [&] { return map != nullptr ? MappingBegin(map) : nullptr; };
   if (result == MDB_SUCCESS) result = mdb_cursor_open(write.get(), space.database, &cursor);
   if (result != MDB_SUCCESS) return Error(result, "write");
   Status status;
@@ -218,7 +220,8 @@ Status VectorStore::PutOnce(const VectorSpace& space, std::span<const Store::Vec
         ++*already;
         continue;
       }
-      status = CheckBeforeDeletion(file_.get(), path_, page_bytes_, key.mv_size, View(value));
+      status = CheckBeforeDeletion(file_.get(), path_, page_bytes_, key.mv_size, View(value),
+                                   map_begin());
       if (!status.ok()) break;
       value = {space.record_bytes(), nullptr};
       result = mdb_cursor_put(cursor, &key, &value, MDB_RESERVE);
@@ -291,6 +294,7 @@ Result<std::uint64_t> VectorStore::Erase(const VectorSpace& space,
       result = write.result();
       VectorTally removed;
       const void* map = result == MDB_SUCCESS ? MapAddress(write.get()) : nullptr;
+      const char* const map_begin = map != nullptr ? MappingBegin(map) : nullptr;
       for (std::size_t i = 0; i < hashes.size() && result == MDB_SUCCESS; ++i) {
         Touch(map);
         MDB_val key = KeyOf(hashes[i]);
@@ -301,8 +305,8 @@ Result<std::uint64_t> VectorStore::Erase(const VectorSpace& space,
           continue;
         }
         if (result != MDB_SUCCESS) break;
-        EF_RETURN_IF_ERROR(
-            CheckBeforeDeletion(file_.get(), path_, page_bytes_, key.mv_size, View(value)));
+        EF_RETURN_IF_ERROR(CheckBeforeDeletion(file_.get(), path_, page_bytes_, key.mv_size,
+                                               View(value), map_begin));
         result = mdb_del(write.get(), space.database, &key, nullptr);
         if (result != MDB_SUCCESS) break;
         ++erased;
