@@ -14,8 +14,7 @@ namespace {
 Status RemoveFromIndex(const std::string& directory, const SpaceRecord& before,
                        const SpaceRecord& after, const std::vector<ChunkId>& chunks) {
   const std::string path = IndexPath(directory, before.id);
-  Result<LoadedIndex> loaded =
-      LoadIndex(path, IndexOptionsOf(before), before.space.dimensions);
+  Result<LoadedIndex> loaded = LoadIndex(path, IndexOptionsOf(before), before.space.dimensions);
   if (!loaded.ok() || !(loaded->stamp == StampOf(before))) return {};
   loaded->index->Remove(chunks);
   return loaded->index->Save(path, StampOf(after));

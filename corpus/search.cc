@@ -62,8 +62,8 @@ Result<std::unique_ptr<Searcher>> Searcher::Open(Corpus& corpus,
                                                  std::shared_ptr<const Provider> provider,
                                                  const std::string& space_name) {
   StoreReader& reader = CorpusAccess::reader(corpus);
-  EF_ASSIGN_OR_RETURN(SpaceRecord space, provider ? SpaceOf(reader, *provider)
-                                                  : PickSpace(reader, space_name));
+  EF_ASSIGN_OR_RETURN(SpaceRecord space,
+                      provider ? SpaceOf(reader, *provider) : PickSpace(reader, space_name));
   if (!provider) {
     EF_ASSIGN_OR_RETURN(provider, MakeQueryProvider(space));
   }

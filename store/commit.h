@@ -2,8 +2,8 @@
 #ifndef EMBEDFLOW_STORE_COMMIT_H_
 #define EMBEDFLOW_STORE_COMMIT_H_
 
-#include <cstdint>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -19,7 +19,7 @@ namespace embedflow {
 
 // What a transaction did to the spaces.
 struct SpaceChanges {
-  std::uint64_t spaces = 0;  // Bits of those whose chunks have changed.
+  std::uint64_t spaces = 0;                              // Bits of those whose chunks have changed.
   std::array<std::int64_t, kSpacesMax + 1> documents{};  // By how many their documents have.
 };
 

@@ -18,8 +18,8 @@ Status CheckSchema(Database* database, int version = kFormatVersion);
 // Lays the schema into an empty file, in one transaction.
 Status LayFormat(Database* database);
 
-// Brings a file of an older format to this build's, in one transaction: killed at any instant, it is
-// of the one or of the other. The caller holds the directory's lock and has checked the schema.
+// Brings a file of an older format to this build's, in one transaction: killed at any instant, it
+// is of the one or of the other. The caller holds the directory's lock and has checked the schema.
 // Errors: kCorruption, kIo.
 Status Migrate(Database* database);
 

@@ -18,9 +18,8 @@ namespace embedflow {
 Result<std::vector<std::int64_t>> ReadSources(Database* database,
                                               std::span<const std::string> names);
 Result<std::vector<std::int64_t>> ReadDocumentsOfSources(
-    Database* database, std::span<const std::int64_t> sources, std::int64_t run,
-    std::int64_t after, std::size_t documents_max,
-    const std::function<bool(std::int64_t number)>& keep);
+    Database* database, std::span<const std::int64_t> sources, std::int64_t run, std::int64_t after,
+    std::size_t documents_max, const std::function<bool(std::int64_t number)>& keep);
 Result<std::vector<StoredDocument>> ReadDocumentsWithout(Database* database, SpaceId space,
                                                          std::int64_t after,
                                                          std::size_t documents_max,
