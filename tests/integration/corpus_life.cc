@@ -71,6 +71,8 @@ std::vector<std::string> CorpusLife::Words(const std::string& base_url) const {
           std::to_string(kConcurrency),
           "--retry-delay-ms",
           "5",
+          "--max-retries",
+          "10",
           "--progress",
           "none",
           "--ack-log",

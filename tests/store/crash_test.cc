@@ -114,7 +114,7 @@ TEST(Crash, NothingAcknowledgedIsLostWhenTheWriterIsKilled) {
 
   // Every chunk has the vector of its text, and the writer is told that it was killed.
   Rig rig(directory.path(), kDimensions);
-  const auto begun = rig.store->BeginRun(rig.space, 0);
+  const auto begun = rig.store->BeginRun(rig.space, 1);
   EXPECT_TRUE(begun->killed_before);
   EXPECT_EQ(begun->killed_in_flight_max, kDocumentsOfGroup);
   const auto reader = rig.Reader();
