@@ -174,8 +174,15 @@ void StageBodies::NoteRefusal(Batch& batch, Verdict* verdict) {
     return;
   // While others are accepted, a refusal is about the texts in it.
   const bool accepted_any = accepted_any_.load(std::memory_order_relaxed);
-  if (accepted_any && dispatcher_ != nullptr && dispatcher_->OthersSucceed(batch)) return;
   const bool is_single = verdict->kind == Verdict::Kind::kDead;
+  if (accepted_any && dispatcher_ != nullptr && dispatcher_->OthersSucceed(batch)) {
+    // Unless it was refused in a spell that has just ended: once more shows which it was.
+    if (is_single && batch.judgements == 0 && !IsOneRefusalAlone()) {
+      *verdict = {Verdict::Kind::kAgain, kNextJudgement};
+      ++batch.judgements;
+    }
+    return;
+  }
   if (accepted_any && !is_single) return;
   const bool is_unusable = batch.outcome.kind == Outcome::Kind::kBadReply;
   const std::uint64_t refusals = ++refusals_;
