@@ -46,12 +46,6 @@ LmdbEnvironment::~LmdbEnvironment() {
   mdb_env_close(env_);
 }
 
-std::size_t LmdbEnvironment::map_bytes() const {
-  MDB_envinfo info;
-  mdb_env_info(env_, &info);
-  return info.me_mapsize;
-}
-
 void LmdbEnvironment::AdoptMap() {
   const MutexLock turn(turn_);
   const std::unique_lock<std::shared_mutex> alone(map_mu_);

@@ -67,8 +67,6 @@ class LmdbEnvironment {
   Status Error(int result, const char* doing) const;
 
   std::size_t page_bytes() const { return page_bytes_; }
-  // Of the map now.
-  std::size_t map_bytes() const;
 
  private:
   LmdbEnvironment(std::string path, MDB_env* env) : path_(std::move(path)), env_(env) {}

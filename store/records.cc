@@ -138,7 +138,7 @@ std::uint64_t LetterRow::checksum() const {
       .value();
 }
 
-std::uint64_t SpaceSum(const SpaceRecord& space) {
+std::uint64_t SpaceSum1(const SpaceRecord& space) {
   return RecordSum(kSpaceKind)
       .Add(static_cast<std::uint64_t>(space.id))
       .Add(space.space.provider)
@@ -152,9 +152,11 @@ std::uint64_t SpaceSum(const SpaceRecord& space) {
       .Add(space.index_kind)
       .Add(space.metric)
       .Add(space.generation)
-      .Add(space.documents)
-      .Add(space.options)
       .value();
+}
+
+std::uint64_t SpaceSum(const SpaceRecord& space) {
+  return RecordSum(SpaceSum1(space)).Add(space.documents).Add(space.options).value();
 }
 
 std::uint64_t SourceSum(std::int64_t source, std::string_view name) {

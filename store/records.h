@@ -23,7 +23,7 @@ namespace embedflow {
 // so that fields do not run together.
 class RecordSum {
  public:
-  // `kind` keeps records of different tables apart.
+  // `kind` keeps records of different tables apart; or a sum to go on from.
   explicit RecordSum(std::uint64_t kind) : sum_(kind) {}
   RecordSum& Add(std::uint64_t value) {
     sum_ = Checksum({reinterpret_cast<const char*>(&value), sizeof value}, sum_);
@@ -110,6 +110,8 @@ struct LetterRow {
 };
 
 std::uint64_t SpaceSum(const SpaceRecord& space);
+// As a row of format version 1 has it, which the sum of today goes on from.
+std::uint64_t SpaceSum1(const SpaceRecord& space);
 std::uint64_t SourceSum(std::int64_t source, std::string_view name);
 std::uint64_t MaybePaidSum(SpaceId space, const ContentHash& text_hash);
 // What names a space's vectors in LMDB and seeds their checksums: never its id, which another

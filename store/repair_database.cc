@@ -160,7 +160,6 @@ Status DatabaseRepairer::MakeAnew() {
   EF_ASSIGN_OR_RETURN(const Totals totals, Fill());
   old_.reset();
   EF_RETURN_IF_ERROR(Swap());
-  repair_.made_anew = true;
   return WriteSeal(totals);
 }
 
@@ -185,7 +184,6 @@ Result<Totals> DatabaseRepairer::Fill() {
     EF_RETURN_IF_ERROR(ReadTotals(fresh.get(), &totals));
     EF_ASSIGN_OR_RETURN(const std::string mode, fresh->QueryText("PRAGMA journal_mode=WAL"));
     if (mode != "wal") return IoError(making, "keep a write-ahead log for", EIO);
-    repair_.documents = copy.documents;
     repair_.documents_dropped = std::max(
         copy.dropped, known.documents > copy.documents ? known.documents - copy.documents : 0);
     repair_.dropped_ids = std::move(copy.dropped_ids);
@@ -217,7 +215,7 @@ Status DatabaseRepairer::Swap() {
     Note(EscapeControl(path_) +
          (bytes >= 0 ? " was damaged; it is kept as " : " was missing; its -wal is kept as ") +
          EscapeControl(kept));
-  } else if (!repair_.made_anew) {
+  } else {
     Note(EscapeControl(path_) + " was missing");
   }
   for (const std::string& name : {path_, path_ + "-wal", path_ + "-shm", path_ + "-journal"}) {

@@ -17,10 +17,8 @@
 namespace embedflow {
 
 struct DatabaseRepair {
-  bool made_anew = false;  // False: the database was whole.
   // Documents may be gone, or older than the input: reading it again brings them back.
   bool lost = false;
-  std::uint64_t documents = 0;  // Copied.
   std::uint64_t documents_dropped = 0;
   std::vector<std::string> dropped_ids;  // The first 100 that could be read, else their numbers.
   std::vector<std::string> notes;        // What was done, a line each.

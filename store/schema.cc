@@ -90,25 +90,6 @@ std::vector<std::string_view> SchemaOf(int version) {
   return schema;
 }
 
-// The checksum of a row of format 1.
-std::uint64_t SpaceSum1(const SpaceRecord& space) {
-  constexpr std::uint64_t kKind = 5;
-  return RecordSum(kKind)
-      .Add(static_cast<std::uint64_t>(space.id))
-      .Add(space.space.provider)
-      .Add(space.space.model)
-      .Add(space.space.revision)
-      .Add(static_cast<std::uint64_t>(space.space.dimensions))
-      .Add(space.space.input_type)
-      .Add(space.space.digest)
-      .Add(space.base_url)
-      .Add(space.api_key_env)
-      .Add(space.index_kind)
-      .Add(space.metric)
-      .Add(space.generation)
-      .value();
-}
-
 Result<std::vector<SpaceRecord>> ReadSpaces1(Database* database) {
   EF_ASSIGN_OR_RETURN(
       Statement rows,
